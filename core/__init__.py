@@ -1,1 +1,1 @@
-
+"""What the gateway and the workers must both know: settings, rows, queries, the queue, object storage."""

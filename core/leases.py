@@ -1,0 +1,374 @@
+"""An attempt's side of the database: claim, write, end.
+
+Every write is fenced by job, attempt and worker. Whoever no longer holds all three hears `LostLease`
+and must stop: another attempt, or a terminal state, has the job now.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from core.database import db_now
+from core.errors import LostLease
+from core.events import move, record, touch
+from core.tables import TERMINAL, Artifact, Attempt, Checkpoint, Epoch, Job, JobState
+
+TRAINING, EXPRESS = "training", "express"
+
+#: How an attempt's row says that nobody ended it; such attempts count against the limit.
+LOST = "lost"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A job that is now one worker's, until its lease is over."""
+
+    job_id: str
+    project_id: str
+    kind: str
+    #: The fencing token of every write.
+    attempt: int
+    #: What the engine reads, with `weights`, `checkpoint` and `limits` beside it.
+    definition: dict[str, Any]
+    seed: int
+    wish: str | None
+    #: The newest one; `checkpoints` lists those to fall back to.
+    checkpoint: Checkpoint | None
+
+
+def claim(session: Session, worker: str, lease_seconds: float, kinds: Sequence[str]) -> Claim | None:
+    """Take the oldest job that waits, if there is one; no two workers ever get the same."""
+    next_id = (
+        select(Job.id)
+        .where(_waits(), Job.kind.in_(kinds))
+        .order_by(Job.created_at, Job.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    job = session.scalar(select(Job).where(Job.id == next_id.scalar_subquery()).with_for_update())
+    if job is None or job.state != JobState.QUEUED:
+        return None
+    job.attempt += 1
+    job.lease_owner, job.not_before = worker, None
+    job.lease_expires_at = db_now(lease_seconds)
+    if job.started_at is None:
+        job.started_at = db_now()
+    newest = next(iter(checkpoints(session, job.id)), None)
+    session.add(Attempt(job_id=job.id, number=job.attempt, worker=worker, resumed_from=_place(newest)))
+    move(session, job, JobState.RUNNING)
+    session.flush()
+    return Claim(
+        job_id=job.id,
+        project_id=job.project_id,
+        kind=job.kind,
+        attempt=job.attempt,
+        definition=job.definition,
+        seed=job.seed,
+        wish=job.wish,
+        checkpoint=newest,
+    )
+
+
+def checkpoints(session: Session, job_id: str) -> Sequence[Checkpoint]:
+    """List what a job can be resumed from, newest first."""
+    query = (
+        select(Checkpoint)
+        .where(Checkpoint.job_id == job_id)
+        .order_by(Checkpoint.attempt.desc(), Checkpoint.step.desc())
+    )
+    return session.scalars(query).all()
+
+
+def renew(session: Session, job_id: str, attempt: int, worker: str, lease_seconds: float) -> str | None:
+    """Hold the job for longer; return what the caller wishes, if anything.
+
+    Raises:
+        LostLease: The job is no longer this attempt's.
+    """
+    return _write(session, job_id, attempt, worker, lease_expires_at=db_now(lease_seconds))
+
+
+def report(
+    session: Session,
+    job_id: str,
+    attempt: int,
+    worker: str,
+    progress: dict[str, Any],
+    metrics: dict[str, Any] | None = None,
+) -> str | None:
+    """Say how far the attempt is; return what the caller wishes, if anything.
+
+    Raises:
+        LostLease: The job is no longer this attempt's.
+    """
+    values: dict[str, Any] = {"progress": progress, "progress_at": db_now(), "updated_at": db_now()}
+    if metrics is not None:
+        values["metrics"] = metrics
+    return _write(session, job_id, attempt, worker, version=Job.version + 1, **values)
+
+
+def epoch(session: Session, job_id: str, attempt: int, worker: str, epoch: int, logs: dict[str, Any]) -> None:
+    """Keep an epoch's logs; an epoch trained again after a crash replaces what was lost.
+
+    Raises:
+        LostLease: The job is no longer this attempt's.
+    """
+    job = _mine(session, job_id, attempt, worker)
+    row = Epoch(job_id=job_id, epoch=epoch, attempt=attempt, logs=logs)
+    row.at = db_now()
+    session.merge(row)
+    job.metrics = logs
+    touch(job)
+    record(session, job, "epoch", {"epoch": epoch, "logs": logs})
+    session.flush()
+
+
+def event(session: Session, job_id: str, attempt: int, worker: str, type: str, data: dict[str, Any]) -> None:
+    """Add to the job's story.
+
+    Raises:
+        LostLease: The job is no longer this attempt's.
+    """
+    record(session, _mine(session, job_id, attempt, worker), type, data)
+    session.flush()
+
+
+def checkpointed(
+    session: Session,
+    job_id: str,
+    attempt: int,
+    worker: str,
+    *,
+    step: int,
+    epoch: int,
+    blob: str,
+    bytes: int,
+    sha256: str,
+    keep: int,
+) -> list[str]:
+    """Make a checkpoint that is already in storage the one to resume from; return blobs to delete.
+
+    Raises:
+        LostLease: The job is no longer this attempt's; the blob just written is litter.
+    """
+    job = _mine(session, job_id, attempt, worker)
+    before = {row.blob for row in checkpoints(session, job_id)}
+    row = Checkpoint(job_id=job_id, attempt=attempt, step=step, epoch=epoch)
+    row.blob, row.bytes, row.sha256, row.created_at = blob, bytes, sha256, db_now()
+    session.merge(row)
+    record(session, job, "checkpoint", {"step": step, "epoch": epoch, "bytes": bytes})
+    session.flush()
+    kept = checkpoints(session, job_id)[: max(keep, 1)]
+    for old in checkpoints(session, job_id)[max(keep, 1) :]:
+        session.delete(old)
+    session.flush()
+    return sorted(before - {row.blob for row in kept})
+
+
+def resumed(session: Session, job_id: str, attempt: int, worker: str, checkpoint: Checkpoint | None) -> None:
+    """Correct what the attempt started from, where the newest checkpoint was damaged.
+
+    Raises:
+        LostLease: The job is no longer this attempt's.
+    """
+    _mine(session, job_id, attempt, worker)
+    row = session.get_one(Attempt, (job_id, attempt))
+    row.resumed_from = _place(checkpoint)
+    session.flush()
+
+
+def artifact(
+    session: Session,
+    job_id: str,
+    attempt: int,
+    worker: str,
+    *,
+    name: str,
+    bytes: int,
+    sha256: str,
+    format: str,
+    blob: str,
+) -> str | None:
+    """Publish a file that is already in storage; return the blob it replaces, which may be deleted.
+
+    Raises:
+        LostLease: The job is no longer this attempt's; the blob just written is litter.
+    """
+    job = _mine(session, job_id, attempt, worker)
+    old = session.get(Artifact, (job_id, name))
+    old_blob = old.blob if old else None
+    new = Artifact(job_id=job_id, name=name, attempt=attempt, bytes=bytes, sha256=sha256)
+    new.format, new.blob = format, blob
+    session.merge(new)
+    touch(job)
+    session.flush()
+    return old_blob if old_blob != blob else None
+
+
+def finish(
+    session: Session,
+    job_id: str,
+    attempt: int,
+    worker: str,
+    state: str,
+    *,
+    reason: str | None = None,
+    error: dict[str, Any] | None = None,
+    evaluation: dict[str, Any] | None = None,
+    exit: str | None = None,
+) -> str:
+    """End the attempt; return the state its job is in now, and ring for it when that is "queued".
+
+    `state` is terminal, "paused", or "queued" for a job given back. A wish that changed meanwhile wins
+    over the last two: who gives back a job that was to be cancelled has cancelled it.
+
+    Raises:
+        LostLease: The job is no longer this attempt's.
+    """
+    job = _mine(session, job_id, attempt, worker)
+    if evaluation is not None:
+        job.evaluation = evaluation
+    _end_attempt(session, job, exit or state, reason)
+    if state not in TERMINAL:
+        state, reason = _as_wished(job, state, reason)
+    _let_go(session, job, state, reason, error)
+    return state
+
+
+def lose(
+    session: Session,
+    job_id: str,
+    attempt: int,
+    worker: str,
+    *,
+    reason: str,
+    max_attempts: int,
+    backoff_seconds: float,
+) -> str:
+    """End an attempt whose runner died without a word; return the state its job is in now.
+
+    Raises:
+        LostLease: The job is no longer this attempt's.
+    """
+    return _lost(session, _mine(session, job_id, attempt, worker), reason, max_attempts, backoff_seconds)
+
+
+def expire(session: Session, max_attempts: int, backoff_seconds: float, limit: int = 100) -> list[str]:
+    """Take jobs from workers that no longer renew; return those that wait again, to ring for them."""
+    query = (
+        select(Job)
+        .where(Job.lease_expires_at < db_now())
+        .order_by(Job.lease_expires_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return [
+        job.id
+        for job in session.scalars(query).all()
+        if _lost(session, job, "worker_lost", max_attempts, backoff_seconds) == JobState.QUEUED
+    ]
+
+
+def waiting(session: Session, seconds: float = 5.0, limit: int = 100) -> list[str]:
+    """List jobs that wait although their bell rang a while ago: it was lost, or nobody was free."""
+    query = (
+        select(Job.id)
+        .where(_waits(), Job.updated_at < db_now(-seconds))
+        .order_by(Job.created_at, Job.id)
+        .limit(limit)
+    )
+    return list(session.scalars(query))
+
+
+def _waits() -> ColumnElement[bool]:
+    due = or_(Job.not_before.is_(None), Job.not_before <= db_now())
+    return and_(Job.state == JobState.QUEUED, due)
+
+
+def _fence(job_id: str, attempt: int, worker: str) -> ColumnElement[bool]:
+    return and_(Job.id == job_id, Job.attempt == attempt, Job.lease_owner == worker)
+
+
+def _stolen(job_id: str, attempt: int, worker: str) -> LostLease:
+    return LostLease(f"attempt {attempt} of {job_id} is no longer {worker}'s: stop, and write nothing more")
+
+
+def _write(session: Session, job_id: str, attempt: int, worker: str, **values: Any) -> str | None:
+    """Write one row by one statement; the frequent writes need no lock taken beforehand."""
+    query = (
+        update(Job)
+        .where(_fence(job_id, attempt, worker))
+        .values(**values)
+        .returning(Job.id, Job.wish)
+        .execution_options(synchronize_session=False)
+    )
+    row = session.execute(query).one_or_none()
+    if row is None:
+        raise _stolen(job_id, attempt, worker)
+    wish: str | None = row.wish
+    return wish
+
+
+def _mine(session: Session, job_id: str, attempt: int, worker: str) -> Job:
+    """Lock the row for the rest of the transaction, so that the fence holds until it commits."""
+    query = (
+        select(Job)
+        .where(_fence(job_id, attempt, worker))
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    job = session.scalar(query)
+    if job is None:
+        raise _stolen(job_id, attempt, worker)
+    return job
+
+
+def _place(checkpoint: Checkpoint | None) -> dict[str, Any] | None:
+    if checkpoint is None:
+        return None
+    return {"attempt": checkpoint.attempt, "step": checkpoint.step, "epoch": checkpoint.epoch}
+
+
+def _end_attempt(session: Session, job: Job, exit: str, reason: str | None) -> None:
+    row = session.get_one(Attempt, (job.id, job.attempt))
+    row.ended_at = db_now()
+    row.exit, row.reason = exit, reason
+
+
+def _as_wished(job: Job, state: str, reason: str | None) -> tuple[str, str | None]:
+    if job.wish == "cancel":
+        return JobState.CANCELLED, "cancelled_by_user"
+    if job.wish == "pause":
+        return JobState.PAUSED, "paused_by_user"
+    # The wish was taken back while the runner was already stopping.
+    return (JobState.QUEUED, None) if state == JobState.PAUSED else (state, reason)
+
+
+def _let_go(session: Session, job: Job, state: str, reason: str | None, error: dict[str, Any] | None) -> None:
+    job.lease_owner = job.lease_expires_at = job.wish = None
+    job.error = error
+    move(session, job, state, reason)
+    session.flush()
+
+
+def _lost(session: Session, job: Job, reason: str, max_attempts: int, backoff_seconds: float) -> str:
+    _end_attempt(session, job, LOST, reason)
+    session.flush()
+    count = select(func.count()).select_from(Attempt)
+    losses = session.scalar(count.where(Attempt.job_id == job.id, Attempt.exit == LOST)) or 0
+    state, why = _as_wished(job, JobState.QUEUED, reason)
+    error = None
+    if state == JobState.QUEUED and losses >= max_attempts:
+        state, error = JobState.FAILED, _used_up(reason, losses)
+    if state == JobState.QUEUED:
+        job.not_before = db_now(backoff_seconds * 2 ** (losses - 1))
+    _let_go(session, job, state, why, error)
+    return state
+
+
+def _used_up(reason: str, losses: int) -> dict[str, Any]:
+    detail = f"{losses} attempts ended without a word from their runner; the job is not tried again"
+    return {"class": reason, "detail": detail, "retryable": True, "who": "system"}

@@ -1,0 +1,69 @@
+"""What an operator may set, from `TRAINYARD_*` variables or `.env`."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _below(folder: str, scheme: str) -> Any:
+    """Default a URL to a place below the data folder, so that one setting moves everything."""
+    return lambda data: f"{scheme}{Path(data['data_dir']).resolve() / folder}"
+
+
+class Settings(BaseSettings):
+    """One gateway's or worker's settings.
+
+    With nothing set, everything lives below `data_dir`: SQLite, a folder of blobs and a folder of bells.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="TRAINYARD_", env_file=".env", extra="ignore", frozen=True)
+
+    #: Below it: the embedded database, blobs and broker, and the files that uploads pass through.
+    data_dir: Path = Path(".trainyard")
+    #: URLs may hold passwords, so none of them is ever printed.
+    database_url: str = Field(default_factory=_below("trainyard.db", "sqlite:///"), repr=False)
+    broker_url: str = Field(default_factory=_below("broker", "filesystem://"), repr=False)
+    storage_url: str = Field(default_factory=_below("blobs", "file://"), repr=False)
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65_535)
+    log_level: str = "info"
+
+    max_body_bytes: int = Field(default=16 * 2**20, gt=0)
+    max_upload_bytes: int = Field(default=4 * 2**30, gt=0)
+    #: What the arrays of one data file may take once unpacked.
+    max_unpacked_bytes: int = Field(default=16 * 2**30, gt=0)
+    max_json_depth: int = Field(default=128, gt=0)
+    express_wait_seconds: float = Field(default=30.0, gt=0)
+    idempotency_reserve_seconds: float = Field(default=60.0, gt=0)
+    idempotency_keep_seconds: float = Field(default=86_400.0, gt=0)
+
+    max_layers: int = Field(default=1_000, gt=0)
+    max_parameters: int = Field(default=500_000_000, gt=0)
+    max_memory_bytes: int = Field(default=8 * 2**30, gt=0)
+    max_epochs: int = Field(default=100_000, gt=0)
+    max_batch_size: int = Field(default=65_536, gt=0)
+
+    worker_slots: int = Field(default=1, gt=0)
+    lease_seconds: float = Field(default=30.0, gt=0)
+    heartbeat_seconds: float = Field(default=5.0, gt=0)
+    poll_seconds: float = Field(default=2.0, gt=0)
+    reaper_seconds: float = Field(default=5.0, gt=0)
+    max_attempts: int = Field(default=3, gt=0)
+    retry_backoff_seconds: float = Field(default=2.0, ge=0)
+    checkpoint_every_seconds: float = Field(default=30.0, gt=0)
+    checkpoint_keep: int = Field(default=2, gt=0)
+
+    @property
+    def spool_dir(self) -> Path:
+        """Where files wait while they are checked; on a disk, and never served."""
+        return self.data_dir / "spool"
+
+
+@lru_cache
+def get_settings() -> Settings:
+    """Read the environment once."""
+    return Settings()

@@ -1,0 +1,322 @@
+"""The rows. Every one belongs to a project; every time is the database's."""
+
+import math
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Dialect,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+from core.database import Timestamp, db_now
+
+
+def finite(value: Any) -> Any:
+    """Write NaN and the infinities as words, because JSON has no numbers for them."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return value
+
+
+class Json(TypeDecorator[Any]):
+    """JSON that keeps the order of its keys and never fails on a NaN."""
+
+    impl = JSON(none_as_null=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        """Make the value storable."""
+        return finite(value)
+
+
+class Base(DeclarativeBase):
+    """What every table shares."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    #: What the database sets (its clock) is read back by the same statement that wrote it.
+    __mapper_args__ = {"eager_defaults": True}
+    type_annotation_map = {
+        datetime: Timestamp(),
+        dict[str, Any]: Json(),
+        list[Any]: Json(),
+        int: BigInteger(),
+        str: String(),
+        bytes: LargeBinary(),
+    }
+
+
+class JobState(StrEnum):
+    """Where a job is in its life."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    PAUSING = "pausing"
+    PAUSED = "paused"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+#: Final: no state follows them.
+TERMINAL = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
+#: An attempt holds the job, and its lease counts.
+HELD = frozenset({JobState.RUNNING, JobState.CANCELLING, JobState.PAUSING})
+
+
+def project_key() -> Mapped[str]:
+    """Make the column that says whose row it is."""
+    return mapped_column(ForeignKey("projects.id"))
+
+
+def job_key() -> Mapped[str]:
+    """Make the first half of the key of a row that lives and dies with its job."""
+    return mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+
+
+class Project(Base):
+    """Who owns things."""
+
+    __tablename__ = "projects"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+
+
+class ApiKey(Base):
+    """A way in: only the hash of the secret is kept."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    project_id: Mapped[str] = project_key()
+    name: Mapped[str]
+    prefix: Mapped[str]
+    hash: Mapped[str] = mapped_column(unique=True)
+    created_at: Mapped[datetime] = mapped_column(insert_default=db_now())
+    revoked_at: Mapped[datetime | None]
+
+
+class Dataset(Base):
+    """Uploaded, named arrays."""
+
+    __tablename__ = "datasets"
+    __table_args__ = (Index("ix_datasets_page", "project_id", "created_at", "id"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    project_id: Mapped[str] = project_key()
+    name: Mapped[str]
+    format: Mapped[str]
+    bytes: Mapped[int]
+    sha256: Mapped[str]
+    state: Mapped[str]
+    #: name -> {"shape": [...], "dtype": "float32"}
+    arrays: Mapped[dict[str, Any]]
+    blob: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(insert_default=db_now())
+
+
+class StoredModel(Base):
+    """A definition kept for later jobs; its sha256 is of the normalised form."""
+
+    __tablename__ = "models"
+    __table_args__ = (Index("ix_models_page", "project_id", "created_at", "id"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    project_id: Mapped[str] = project_key()
+    sha256: Mapped[str]
+    definition: Mapped[dict[str, Any]]
+    summary: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(insert_default=db_now())
+
+
+class WeightsFile(Base):
+    """Uploaded weights, unread until a runner needs them."""
+
+    __tablename__ = "weights"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    project_id: Mapped[str] = project_key()
+    bytes: Mapped[int]
+    sha256: Mapped[str]
+    #: "hdf5" or "safetensors"
+    format: Mapped[str]
+    #: "tensorflow" or "theano"
+    kernels: Mapped[str]
+    blob: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(insert_default=db_now())
+
+
+class Job(Base):
+    """One request to compile, fit, evaluate, predict."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        Index("ix_jobs_page", "project_id", "kind", "created_at", "id"),
+        Index("ix_jobs_queue", "state", "kind", "created_at"),
+        CheckConstraint(
+            "(finished_at IS NOT NULL) = (state IN ('succeeded', 'failed', 'cancelled'))",
+            name="finished_when_terminal",
+        ),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    project_id: Mapped[str] = project_key()
+    #: "training", or "express" for a short run that the gateway waits for and no list shows.
+    kind: Mapped[str]
+    name: Mapped[str | None]
+    labels: Mapped[dict[str, Any]]
+    state: Mapped[str]
+    reason: Mapped[str | None]
+    #: What the caller wants the running attempt to do: "cancel" or "pause".
+    wish: Mapped[str | None]
+    #: The number of the newest attempt, and its fencing token.
+    attempt: Mapped[int] = mapped_column(default=0)
+    #: What the engine reads (model, compile, fit, …), and beside it weights, checkpoint, limits.
+    definition: Mapped[dict[str, Any]]
+    seed: Mapped[int]
+    progress: Mapped[dict[str, Any] | None]
+    progress_at: Mapped[datetime | None]
+    metrics: Mapped[dict[str, Any] | None]
+    evaluation: Mapped[dict[str, Any] | None]
+    #: {"class", "detail", "retryable", "who"} of a failed job.
+    error: Mapped[dict[str, Any] | None]
+    lease_owner: Mapped[str | None]
+    lease_expires_at: Mapped[datetime | None]
+    not_before: Mapped[datetime | None]
+    #: Grows with every change a client can see; the ETag is made of it.
+    version: Mapped[int] = mapped_column(default=1)
+    last_event: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime] = mapped_column(insert_default=db_now())
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    updated_at: Mapped[datetime] = mapped_column(insert_default=db_now())
+
+    @property
+    def is_terminal(self) -> bool:
+        """Say whether nothing will happen to the job any more."""
+        return self.state in TERMINAL
+
+
+class JobDataset(Base):
+    """Which job reads which dataset."""
+
+    __tablename__ = "job_datasets"
+
+    job_id: Mapped[str] = job_key()
+    dataset_id: Mapped[str] = mapped_column(
+        ForeignKey("datasets.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+
+
+class Event(Base):
+    """Something that happened to a job; `seq` counts from 1 without a gap."""
+
+    __tablename__ = "events"
+
+    job_id: Mapped[str] = job_key()
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    attempt: Mapped[int]
+    type: Mapped[str]
+    data: Mapped[dict[str, Any]]
+    at: Mapped[datetime] = mapped_column(insert_default=db_now())
+
+
+class Epoch(Base):
+    """The logs of one epoch; an epoch trained again after a crash replaces its row."""
+
+    __tablename__ = "epochs"
+
+    job_id: Mapped[str] = job_key()
+    epoch: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    attempt: Mapped[int]
+    logs: Mapped[dict[str, Any]]
+    at: Mapped[datetime] = mapped_column(insert_default=db_now())
+
+
+class Attempt(Base):
+    """One try at a job by one worker."""
+
+    __tablename__ = "attempts"
+
+    job_id: Mapped[str] = job_key()
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    worker: Mapped[str]
+    started_at: Mapped[datetime] = mapped_column(insert_default=db_now())
+    ended_at: Mapped[datetime | None]
+    #: How it ended: the state it left the job in, or "lost".
+    exit: Mapped[str | None]
+    reason: Mapped[str | None]
+    #: {"attempt", "step", "epoch"} of the checkpoint it started from.
+    resumed_from: Mapped[dict[str, Any] | None]
+
+
+class Checkpoint(Base):
+    """A full state that a later attempt can go on from."""
+
+    __tablename__ = "checkpoints"
+
+    job_id: Mapped[str] = job_key()
+    attempt: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    step: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    epoch: Mapped[int]
+    blob: Mapped[str]
+    bytes: Mapped[int]
+    sha256: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(insert_default=db_now())
+
+
+class Artifact(Base):
+    """A file a job leaves behind."""
+
+    __tablename__ = "artifacts"
+
+    job_id: Mapped[str] = job_key()
+    name: Mapped[str] = mapped_column(primary_key=True)
+    attempt: Mapped[int]
+    bytes: Mapped[int]
+    sha256: Mapped[str]
+    format: Mapped[str]
+    blob: Mapped[str]
+
+
+class Idempotency(Base):
+    """The answer to a request that carried an Idempotency-Key, or the promise of one."""
+
+    __tablename__ = "idempotency"
+
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"), primary_key=True)
+    route: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    #: sha256 of what was asked: the same key with another body is a mistake.
+    fingerprint: Mapped[str]
+    #: Whose reservation it is: a request that took too long finds another's token here, and rolls back.
+    token: Mapped[str]
+    reserved_until: Mapped[datetime | None]
+    status: Mapped[int | None]
+    headers: Mapped[dict[str, Any] | None]
+    body: Mapped[dict[str, Any] | None]
+    created_at: Mapped[datetime] = mapped_column(insert_default=db_now(), index=True)
