@@ -1,6 +1,7 @@
 """The doorbell: a Celery message that says "there is work", and nothing a job depends on."""
 
 import logging
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ log = logging.getLogger(__name__)
 
 RING = "trainyard.ring"
 FILESYSTEM = "filesystem://"
+#: A broker that just failed is let alone, so that no later request waits for it as well.
+QUIET_SECONDS = 5.0
 
 
 def _folder_options(folder: Path) -> dict[str, Any]:
@@ -57,13 +60,17 @@ class Queue:
 
     def __init__(self, settings: Settings) -> None:
         self.celery = make_celery(settings)
+        self._quiet_until = 0.0
 
     def ring(self, job_id: str) -> None:
         """Tell the workers about a job; a bell that fails is logged, for workers look for themselves too."""
+        if time.monotonic() < self._quiet_until:
+            return
         try:
             self.celery.send_task(RING, args=[job_id], ignore_result=True, retry=False)
         except Exception as error:
             # A broker can fail in as many ways as it has drivers, and none of them concerns the caller.
+            self._quiet_until = time.monotonic() + QUIET_SECONDS
             log.warning("the bell for %s did not ring: %s", job_id, type(error).__name__)
 
     def check(self) -> None:
