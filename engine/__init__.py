@@ -1,1 +1,1 @@
-
+"""Keras 1's Sequential system on torch: descriptions first, tensors only where they are needed."""

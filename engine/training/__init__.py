@@ -1,1 +1,1 @@
-
+"""Where descriptions meet tensors: data, steps, epochs, checkpoints."""

@@ -1,0 +1,80 @@
+"""Keras 1's activation functions, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+from engine.arguments import named
+from engine.errors import ShapeMismatch
+from engine.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ACTIVATIONS: Registry[Callable[[Tensor], Tensor]] = Registry("activation")
+Activation = Annotated[str, named(ACTIVATIONS, none="linear")]
+
+
+@ACTIVATIONS.register("linear")
+def linear(x: Tensor) -> Tensor:
+    """`x`."""
+    return x
+
+
+@ACTIVATIONS.register("relu")
+def relu(x: Tensor) -> Tensor:
+    """`max(x, 0)`, whose slope at 0 is a half, as in Keras 1 on Theano."""
+    return 0.5 * (x + x.abs())
+
+
+@ACTIVATIONS.register("sigmoid")
+def sigmoid(x: Tensor) -> Tensor:
+    """`1 / (1 + exp(-x))`."""
+    return x.sigmoid()
+
+
+@ACTIVATIONS.register("hard_sigmoid")
+def hard_sigmoid(x: Tensor) -> Tensor:
+    """`clip(0.2 * x + 0.5, 0, 1)`: not torch's, which has a slope of 1/6."""
+    return (0.2 * x + 0.5).clamp(0.0, 1.0)
+
+
+@ACTIVATIONS.register("tanh")
+def tanh(x: Tensor) -> Tensor:
+    """`tanh(x)`."""
+    return x.tanh()
+
+
+@ACTIVATIONS.register("softplus")
+def softplus(x: Tensor) -> Tensor:
+    """`log(1 + exp(x))`."""
+    return x.logaddexp(x.new_zeros(()))
+
+
+@ACTIVATIONS.register("softsign")
+def softsign(x: Tensor) -> Tensor:
+    """`x / (1 + |x|)`."""
+    return x / (1.0 + x.abs())
+
+
+@ACTIVATIONS.register("elu")
+def elu(x: Tensor) -> Tensor:
+    """`x` where positive, else `exp(x) - 1`."""
+    return x.where(x > 0, x.clamp(max=0.0).expm1())
+
+
+@ACTIVATIONS.register("softmax")
+def softmax(x: Tensor) -> Tensor:
+    """`exp(x) / sum(exp(x))` over the last axis."""
+    return x.softmax(-1)
+
+
+def check_activation(name: str, rank: int) -> None:
+    """Refuse an activation that cannot take a tensor of this rank.
+
+    Raises:
+        ShapeMismatch: softmax of anything but a matrix or a sequence, as in Keras 1.
+    """
+    if name == "softmax" and rank not in (2, 3):
+        raise ShapeMismatch(f"softmax takes a 2-D or 3-D input, but this one is {rank}-D. Flatten or Reshape it first.")

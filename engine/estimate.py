@@ -1,0 +1,55 @@
+"""How much a job will take, by arithmetic on its description."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import ceil, prod
+from typing import TYPE_CHECKING, TypedDict
+
+from engine.model import Placed, Sequential
+
+if TYPE_CHECKING:
+    from engine.compiled import Compile
+    from engine.matching import Fed
+    from engine.plan import Fit
+
+#: Bytes of a float32.
+WIDTH = 4
+
+
+class Estimate(TypedDict):
+    """What a job will take: bytes of memory, and steps of training."""
+
+    parameters: int
+    memory_bytes: int
+    steps_per_epoch: int
+    total_steps: int
+
+
+def estimate(
+    model: Sequential, compiled: Compile | None, fit: Fit | None, fed: Fed | None, batch_size: int
+) -> Estimate:
+    """Estimate memory (weights, gradients, slots, one batch's activations and their gradients) and steps."""
+    total = sum(each.size for each in model.all_weights)
+    trained = sum(each.size for each in model.all_weights if each.trainable)
+    copies = 2 + len(compiled.optimizer.moments) if compiled and fit else 0
+    activations = _values(model.placed) * batch_size * (2 if fit else 1)
+    steps = ceil(fed.samples / fit.batch_size) if fit and fed else 0
+    epochs = max(0, fit.nb_epoch - fit.initial_epoch) if fit else 0
+    return {
+        "parameters": total,
+        "memory_bytes": WIDTH * (total + trained * copies + activations),
+        "steps_per_epoch": steps,
+        "total_steps": steps * epochs,
+    }
+
+
+def _values(placed: Iterable[Placed]) -> int:
+    """Count the values all layers give for one sample; an axis of any length counts as one."""
+    count = 0
+    for each in placed:
+        inner = each.layer
+        count += prod(axis or 1 for axis in each.output_shape[1:])
+        if isinstance(inner, Sequential):
+            count += _values(inner.place(each.input_shape))
+    return count

@@ -1,0 +1,225 @@
+"""What a layer is: its arguments, its shape arithmetic, its weights and its computation, in one frozen class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, ClassVar, TypeVar, dataclass_transform
+
+from engine.arguments import Description, InputShape, Json, Name, PositiveInt, Shape, one_of
+from engine.constraints import Bound, check_axes
+from engine.errors import BadArgument, ShapeMismatch
+from engine.registry import Registry
+from engine.regularizers import EigenvalueRegularizer, Penalty
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from engine.run import Run
+
+Weights = Mapping[str, "Tensor"]
+DTYPES = ("float32", "int32", "float64", "int64", "float16", "uint8", "bool")
+InputDtype = Annotated[str, one_of(*DTYPES)]
+
+
+@dataclass(frozen=True)
+class Weight:
+    """One array a layer learns or keeps: what it is called, how large it is, how it starts.
+
+    Args:
+        name: Unique within the layer, as Keras 1 has it: `W`, `U`, `b`, …
+        shape: Its axes.
+        init: The initialisation's name.
+        regularizer: A penalty on it.
+        constraint: What is done to it after every update.
+        trainable: Whether the optimizer moves it.
+        dim_ordering: Where a kernel keeps its filters; only the initialisations ask.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    init: str
+    regularizer: Penalty | None = None
+    constraint: Bound | None = None
+    trainable: bool = True
+    dim_ordering: str = "th"
+
+    def __post_init__(self) -> None:
+        if self.init == "identity" and (len(self.shape) != 2 or self.shape[0] != self.shape[1]):
+            raise BadArgument(
+                f"`identity` starts square matrices only, but {self.name} is {list(self.shape)}.", "/init"
+            )
+        if isinstance(self.regularizer, EigenvalueRegularizer) and len(self.shape) != 2:
+            raise BadArgument(
+                f"EigenvalueRegularizer takes matrices only, but {self.name} is {list(self.shape)}.",
+                f"/{self.name}_regularizer",
+            )
+        if wrong := check_axes(self.constraint, len(self.shape)):
+            raise BadArgument(f"The constraint on {self.name} does not fit: {wrong}.", f"/{self.name}_constraint")
+
+    @property
+    def size(self) -> int:
+        """How many numbers it holds."""
+        size = 1
+        for axis in self.shape:
+            size *= axis
+        return size
+
+
+@dataclass(frozen=True)
+class Input:
+    """One tensor that a model takes: its name, its shape with the batch axis, its type."""
+
+    name: str
+    shape: Shape
+    dtype: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer(Description):
+    """One step of a model: a frozen description that also knows its arithmetic.
+
+    Weights and states live outside and are handed to `call`.
+
+    Args:
+        name: Unique in the model; made from the class's name when absent.
+        trainable: Whether the optimizer moves its weights.
+        input_shape: Shape of the input without the batch axis; for a first layer.
+        batch_input_shape: Shape of the input with the batch axis; wins over `input_shape`.
+        input_dtype: Type of the input; for a first layer.
+    """
+
+    name: Name | None = None
+    trainable: bool = True
+    input_shape: InputShape | None = None
+    batch_input_shape: InputShape | None = None
+    input_dtype: InputDtype | None = None
+
+    #: How many axes an input must have, the batch axis included; None takes any.
+    input_rank: ClassVar[int | None] = None
+    #: The type a first layer takes unless told.
+    natural_dtype: ClassVar[str] = "float32"
+
+    def first_shape(self) -> Shape | None:
+        """Return the batch input shape that the arguments of a first layer declare, if they do."""
+        if self.batch_input_shape is not None:
+            return self.batch_input_shape
+        return None if self.input_shape is None else (None, *self.input_shape)
+
+    def inputs(self) -> tuple[Input, ...]:
+        """List what a model takes that begins with this layer; empty if it declares no shape."""
+        shape = self.first_shape()
+        if shape is None:
+            return ()
+        return (Input(f"{self.name}_input", shape, self.input_dtype or self.natural_dtype),)
+
+    def settled(self, input_shape: Shape) -> Layer:
+        """Return the description with what only its place in a model tells, such as `input_dim`."""
+        return self
+
+    def as_first(self) -> Layer:
+        """Return the description with its first shape in Keras 1's one normal form."""
+        return replace(
+            self,
+            input_shape=None,
+            batch_input_shape=self.first_shape(),
+            input_dtype=self.input_dtype or self.natural_dtype,
+        )
+
+    def as_later(self) -> Layer:
+        """Return the description without a first layer's shape."""
+        return replace(self, input_shape=None, batch_input_shape=None, input_dtype=None)
+
+    def check_rank(self, input_shape: Shape) -> None:
+        """Refuse an input with the wrong number of axes.
+
+        Raises:
+            ShapeMismatch: The layer takes another rank.
+        """
+        if self.input_rank is not None and len(input_shape) != self.input_rank:
+            raise ShapeMismatch(
+                f"Layer {self.name} ({type(self).__name__}) takes an input of {self.input_rank} axes, batch "
+                f"included, but gets {shape_text(input_shape)}."
+            )
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Infer the shape of the output, batch axis included; by default that of the input."""
+        return input_shape
+
+    def weights(self, input_shape: Shape) -> Iterator[Weight]:
+        """List the weights in Keras 1's order; by default none."""
+        return iter(())
+
+    def call(self, x: Tensor, w: Weights, run: Run) -> Tensor:
+        """Compute the output."""
+        raise NotImplementedError(f"{type(self).__name__} says how it computes")
+
+    def to_json(self) -> Json:
+        """Return `{"class_name", "config"}` as Keras 1 writes it."""
+        return {"class_name": type(self).__name__, "config": self.get_config()}
+
+    def get_config(self) -> dict[str, Json]:
+        """Return the arguments in Keras 1's form; a first layer's hold `batch_input_shape`."""
+        config = super().get_config()
+        first = {key: config.pop(key) for key in ("name", "trainable", "batch_input_shape", "input_dtype")}
+        if first["batch_input_shape"] is None:
+            del first["batch_input_shape"], first["input_dtype"]
+        del config["input_shape"]
+        return first | config
+
+
+L = TypeVar("L", bound=Layer)
+LAYERS: Registry[type[Layer]] = Registry("layer")
+
+
+@dataclass_transform(frozen_default=True)
+def layer(*aliases: str) -> Callable[[type[L]], type[L]]:
+    """Freeze a layer's class and register it under its own name and Keras 1's `aliases`."""
+
+    def add(cls: type[L]) -> type[L]:
+        frozen = dataclass(frozen=True)(cls)
+        LAYERS.register(cls.__name__, *aliases)(frozen)
+        return frozen
+
+    return add
+
+
+@dataclass(frozen=True, kw_only=True)
+class WithInputDim(Layer):
+    """A layer whose first shape may be declared by `input_dim`, the width of its input.
+
+    Args:
+        input_dim: Width of the input; for a first layer. Loses against `batch_input_shape`, wins over `input_shape`.
+    """
+
+    input_dim: PositiveInt | None = None
+
+    def first_shape(self) -> Shape | None:
+        """Return the shape that `batch_input_shape`, `input_dim` or `input_shape` declares."""
+        if self.batch_input_shape is None and self.input_dim is not None:
+            return (None, self.input_dim)
+        return super().first_shape()
+
+    def settled(self, input_shape: Shape) -> Layer:
+        """Fill `input_dim` with the real width, as Keras 1 does."""
+        return replace(self, input_dim=input_shape[-1])
+
+
+def shape_text(shape: Shape) -> str:
+    """Write a shape as people do: `(None, 784)`."""
+    return "(" + ", ".join(str(axis) for axis in shape) + ("," if len(shape) == 1 else "") + ")"
+
+
+def known_axis(layer: Layer, input_shape: Shape, axis: int = -1) -> int:
+    """Return the length of an axis that a layer must know to make its weights.
+
+    Raises:
+        ShapeMismatch: The axis may have any length.
+    """
+    length = input_shape[axis]
+    if length is None:
+        raise ShapeMismatch(
+            f"Layer {layer.name} ({type(layer).__name__}) needs to know axis {axis} of its input, but gets "
+            f"{shape_text(input_shape)}. Give that axis a length in `input_shape`."
+        )
+    return length

@@ -1,0 +1,226 @@
+"""Whether the data fits the model: Keras 1's checks, on shapes alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from engine.arguments import Shape
+from engine.compiled import Compile
+from engine.errors import BadReference, ShapeMismatch, within
+from engine.layer import Input, shape_text
+from engine.limits import Limits
+from engine.model import Sequential
+from engine.registry import shown
+from engine.sources import ArraySpec, Describe, Source, is_reference, read_source
+
+if TYPE_CHECKING:
+    from engine.plan import Evaluate, Fit, Predict
+
+
+@dataclass(frozen=True)
+class Fed:
+    """The arrays of one use of a model, found and checked.
+
+    Args:
+        x: One source for each input, in order.
+        y: The targets, if there are any.
+        sample_weight: The weights, if there are any.
+        samples: How many rows are used; a validation split takes its share off.
+        held_out: How many rows at the end are held out for validation.
+    """
+
+    x: tuple[Source, ...]
+    y: Source | None
+    sample_weight: Source | None
+    samples: int
+    held_out: int = 0
+
+    def sources(self) -> Iterator[Source]:
+        """Iterate over all sources."""
+        yield from self.x
+        yield from (each for each in (self.y, self.sample_weight) if each is not None)
+
+
+def match_fit(
+    model: Sequential, compiled: Compile, fit: Fit, describe: Describe, limits: Limits
+) -> tuple[Fed, Fed | None]:
+    """Check the data of a fit; the second result is what it is validated on, when given apart."""
+    fed = match_scored(model, compiled, fit, describe, limits)
+    _check_class_weight(model, fit)
+    if fit.validation_data is not None:
+        with within("validation_data"):
+            return fed, _validation(model, compiled, fit, describe, limits)
+    if not 0.0 < fit.validation_split < 1.0:
+        return fed, None
+    kept = int(fed.samples * (1.0 - fit.validation_split))
+    if not 0 < kept < fed.samples:
+        raise BadReference(
+            f"`validation_split` {fit.validation_split} leaves {kept} of {fed.samples} samples to train on.",
+            "/validation_split",
+        )
+    return Fed(fed.x, fed.y, fed.sample_weight, kept, fed.samples - kept), None
+
+
+def _validation(model: Sequential, compiled: Compile, fit: Fit, describe: Describe, limits: Limits) -> Fed:
+    from engine.plan import Evaluate
+
+    value = fit.validation_data
+    if isinstance(value, list) and len(value) in (2, 3):  # Keras 1's tuple
+        value = dict(zip(("x", "y", "sample_weight"), value, strict=False))
+    if not isinstance(value, Mapping) or not {"x", "y"} <= set(value) <= {"x", "y", "sample_weight"}:
+        raise BadReference(f'`validation_data` must be {{"x": …, "y": …}}, but got {shown(value)}.')
+    return match_scored(
+        model, compiled, Evaluate.from_config({**value, "batch_size": fit.batch_size}), describe, limits
+    )
+
+
+def match_scored(model: Sequential, compiled: Compile, use: Fit | Evaluate, describe: Describe, limits: Limits) -> Fed:
+    """Check inputs, targets and weights of a fit or an evaluation."""
+    x, samples = _inputs(model, use.x, describe, limits)
+    _check_batches(model, samples, use.batch_size)
+    with within("y"):
+        y = read_source(_only(use.y), limits)
+        spec = y.spec(describe)
+        _check_length(spec, samples)
+        _check_target(spec, compiled, model)
+    weights = None
+    if use.sample_weight is not None:
+        with within("sample_weight"):
+            weights = read_source(use.sample_weight, limits)
+            _check_sample_weight(weights.spec(describe), samples, compiled, model)
+    return Fed(x, y, weights, samples)
+
+
+def match_x(model: Sequential, use: Predict, describe: Describe, limits: Limits) -> Fed:
+    """Check the inputs of a prediction."""
+    x, samples = _inputs(model, use.x, describe, limits)
+    if samples > use.batch_size:
+        _check_batches(model, samples, use.batch_size)
+    return Fed(x, None, None, samples)
+
+
+def as_rows(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Give an array of one axis a second one, as Keras 1 does."""
+    return (*shape, 1) if len(shape) == 1 else shape
+
+
+def _inputs(model: Sequential, x: Any, describe: Describe, limits: Limits) -> tuple[tuple[Source, ...], int]:
+    inputs = model.inputs()
+    with within("x"):
+        given = _by_input(x, inputs)
+        sources, samples = [], 0
+        for position, (step, value) in enumerate(given):
+            with within(*step):
+                source = read_source(value, limits)
+                spec = source.spec(describe)
+                samples = samples or spec.shape[0]
+                _check_length(spec, samples)
+                _check_input(spec, inputs[position])
+                sources.append(source)
+    return tuple(sources), samples
+
+
+def _by_input(x: Any, inputs: tuple[Input, ...]) -> list[tuple[tuple[str | int, ...], Any]]:
+    """Put what was given for x in the order of the inputs, with the pointer to each."""
+    names = [each.name for each in inputs]
+    if isinstance(x, Mapping) and not is_reference(x):
+        if set(x) != set(names):
+            raise BadReference(f"`x` names {sorted(x)}, but the model's inputs are {names}.")
+        return [((name,), x[name]) for name in names]
+    several = isinstance(x, list) and (len(names) > 1 or (x and isinstance(x[0], str | Mapping)))
+    if not several:
+        if len(names) > 1:
+            raise BadReference(f"The model has {len(names)} inputs, {names}, but `x` is one array. Give a list.")
+        return [((), x)]
+    if len(x) != len(names):
+        raise BadReference(f"The model has {len(names)} inputs, {names}, but `x` lists {len(x)} arrays.")
+    return [((index,), each) for index, each in enumerate(x)]
+
+
+def _only(y: Any) -> Any:
+    """Unwrap Keras's list of one target."""
+    return y[0] if isinstance(y, list) and len(y) == 1 and isinstance(y[0], str | Mapping) else y
+
+
+def _check_length(spec: ArraySpec, samples: int) -> None:
+    if spec.shape[0] != samples:
+        raise BadReference(
+            f"All arrays must have the same number of samples, but this one has {spec.shape[0]} and the first of x "
+            f"has {samples}."
+        )
+
+
+def _fits(shape: tuple[int, ...], wanted: Shape) -> bool:
+    return len(shape) == len(wanted) and all(
+        axis is None or axis == length for axis, length in zip(wanted[1:], shape[1:], strict=True)
+    )
+
+
+def _check_input(spec: ArraySpec, wanted: Input) -> None:
+    if not _fits(as_rows(spec.shape), wanted.shape):
+        raise ShapeMismatch(
+            f"Expected {wanted.name} to have the shape {shape_text((None, *wanted.shape[1:]))}, but got an array of "
+            f"shape {shape_text(spec.shape)}."
+        )
+
+
+def _check_batches(model: Sequential, samples: int, batch_size: int) -> None:
+    for each in model.inputs():
+        fixed = each.shape[0]
+        if fixed is not None and (batch_size != fixed or samples % fixed):
+            raise ShapeMismatch(
+                f"The model takes batches of exactly {fixed} samples (its batch_input_shape is "
+                f"{shape_text(each.shape)}), but batch_size is {batch_size} and there are {samples} samples.",
+                "/batch_size",
+            )
+
+
+def _check_target(spec: ArraySpec, compiled: Compile, model: Sequential) -> None:
+    output = model.placed[-1].output_shape
+    sparse = compiled.loss == "sparse_categorical_crossentropy"
+    wanted = (*output[:-1], 1) if sparse else output
+    shape = as_rows(spec.shape)
+    if _fits(shape, wanted):
+        return
+    hint = ""
+    if compiled.loss == "categorical_crossentropy" and shape[-1] == 1:
+        hint = (
+            " categorical_crossentropy takes one-hot rows: write "
+            f'{{"to_categorical": <these labels>, "nb_classes": {output[-1]}}}, or use '
+            "sparse_categorical_crossentropy for class numbers."
+        )
+    elif sparse:
+        hint = " sparse_categorical_crossentropy takes one class number for each output row."
+    raise ShapeMismatch(
+        f"Expected the target of {model.layers[-1].name} to have the shape {shape_text((None, *wanted[1:]))}, but got "
+        f"an array of shape {shape_text(spec.shape)}.{hint}"
+    )
+
+
+def _check_sample_weight(spec: ArraySpec, samples: int, compiled: Compile, model: Sequential) -> None:
+    _check_length(spec, samples)
+    output = model.placed[-1].output_shape
+    if compiled.sample_weight_mode == "temporal":
+        if len(output) < 3:
+            raise ShapeMismatch(f"Temporal weights need sequences, but the output is {shape_text(output)}.")
+        if len(spec.shape) != 2 or output[1] not in (None, spec.shape[1]):
+            raise ShapeMismatch(
+                f"Temporal weights must have the shape {shape_text((None, output[1]))}, but have "
+                f"{shape_text(spec.shape)}."
+            )
+    elif len(spec.shape) != 1:
+        raise ShapeMismatch(
+            f"Sample weights must have the shape (n,), but have {shape_text(spec.shape)}. For a weight a step, compile "
+            'with sample_weight_mode "temporal".'
+        )
+
+
+def _check_class_weight(model: Sequential, fit: Fit) -> None:
+    output = model.placed[-1].output_shape
+    if fit.class_weight is not None and len(output) != 2:
+        raise ShapeMismatch(
+            f"`class_weight` needs targets of two axes, but the output is {shape_text(output)}.",
+            "/class_weight",
+        )

@@ -1,0 +1,307 @@
+"""What a job asks for: a model, how it is compiled, and what to fit, evaluate and predict.
+
+Everything that can be told without a tensor is told here, with a pointer to the spot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Any
+
+from engine.arguments import CountInt, Description, Fraction, Json, Kind, PositiveInt, Wrong, one_of
+from engine.callbacks import Callbacks
+from engine.compiled import Compile
+from engine.errors import BadArgument, BadModel, TooLarge, within
+from engine.estimate import Estimate, estimate
+from engine.limits import Limits
+from engine.matching import Fed, match_fit, match_scored, match_x
+from engine.model import Note, Sequential, read_model
+from engine.registry import shown
+from engine.sources import ArraySpec, Describe
+
+__all__ = ["ArraySpec", "Evaluate", "Fit", "Plan", "Predict"]
+
+#: Data is read by `matching`, which knows the model's inputs; until then it stays as it was written.
+Data = Annotated[Any, Kind("data", lambda value: value)]
+
+
+def _shuffle(value: Any) -> bool | str:
+    if value != "batch" and not isinstance(value, bool):
+        raise Wrong
+    return value  # type: ignore[no-any-return]
+
+
+def _class_weight(value: Any) -> tuple[tuple[int, float], ...]:
+    pairs = value.items() if isinstance(value, Mapping) else value
+    if not isinstance(value, Mapping | tuple) or not value:
+        raise Wrong
+    weights = []
+    for key, weight in pairs:
+        if not str(key).isdecimal() or isinstance(weight, bool) or not isinstance(weight, int | float):
+            raise Wrong
+        weights.append((int(key), float(weight)))
+    return tuple(weights)
+
+
+Shuffle = Annotated[bool | str, Kind('true, false or "batch"', _shuffle)]
+ClassWeight = Annotated[
+    tuple[tuple[int, float], ...],
+    Kind(
+        'an object such as {"0": 1.0, "1": 5.0}',
+        _class_weight,
+        lambda pairs: {str(key): weight for key, weight in pairs},
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Fit(Description):
+    """The arguments of Keras 1's `fit`.
+
+    Args:
+        x: The inputs: one reference, a list of one for each input, or an object by input name.
+        y: The targets.
+        batch_size: Samples in an update; the last batch of an epoch may be shorter.
+        nb_epoch: The epoch to stop before, counted from 0 (not how many to run).
+        verbose: Taken for compatibility; the service always reports.
+        callbacks: What is asked at the edges of every epoch.
+        validation_split: Share of the samples, the last ones, that are held out.
+        validation_data: `{"x", "y"[, "sample_weight"]}` to judge by after every epoch; wins over the split.
+        shuffle: Whether each epoch has an order of its own; "batch" shuffles whole batches.
+        class_weight: Weight of each class in the loss.
+        sample_weight: Weight of each sample, or of each step with the temporal mode.
+        initial_epoch: The epoch to begin with.
+    """
+
+    x: Data
+    y: Data
+    batch_size: PositiveInt = 32
+    nb_epoch: CountInt = 10
+    verbose: CountInt = 1
+    callbacks: Callbacks | None = None
+    validation_split: Fraction = 0.0
+    validation_data: Data | None = None
+    shuffle: Shuffle = True
+    class_weight: ClassWeight | None = None
+    sample_weight: Data | None = None
+    initial_epoch: CountInt = 0
+
+
+@dataclass(frozen=True)
+class Evaluate(Description):
+    """The arguments of Keras 1's `evaluate`.
+
+    Args:
+        x: The inputs.
+        y: The targets.
+        batch_size: Samples at a time.
+        verbose: Taken for compatibility.
+        sample_weight: Weight of each sample.
+    """
+
+    x: Data
+    y: Data
+    batch_size: PositiveInt = 32
+    verbose: CountInt = 1
+    sample_weight: Data | None = None
+
+
+@dataclass(frozen=True)
+class Predict(Description):
+    """The arguments of Keras 1's `predict`.
+
+    Args:
+        x: The inputs.
+        batch_size: Samples at a time.
+        verbose: Taken for compatibility.
+    """
+
+    x: Data
+    batch_size: PositiveInt = 32
+    verbose: CountInt = 0
+
+
+DimOrdering = Annotated[str, one_of("th", "tf")]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A job's definition, read and checked.
+
+    `fed_*` say which arrays go where; `definition` is the normal form, which reads back to the same plan.
+    """
+
+    model: Sequential
+    compile: Compile | None
+    fit: Fit | None
+    evaluate: Evaluate | None
+    predict: Predict | None
+    fed_fit: Fed | None
+    fed_validation: Fed | None
+    fed_evaluate: Fed | None
+    fed_predict: Fed | None
+    definition: dict[str, Json]
+    translated: tuple[Note, ...]
+    warnings: tuple[Note, ...]
+
+    @staticmethod
+    def read(body: Mapping[str, Any], describe: Describe, limits: Limits | None = None) -> Plan:
+        """Read a job's `model`, `compile`, `fit`, `evaluate` and `predict`.
+
+        Args:
+            body: The definition; other keys are not looked at.
+            describe: Tells the shape and type of a stored array, given dataset and name.
+            limits: How large it may be.
+
+        Raises:
+            DefinitionError: Something is wrong with it; `where` points at the spot.
+        """
+        return _Reading(body, describe, limits or Limits()).plan()
+
+    @property
+    def datasets(self) -> list[str]:
+        """The ids of the stored datasets it draws on, sorted."""
+        fed = (self.fed_fit, self.fed_validation, self.fed_evaluate, self.fed_predict)
+        return sorted({each for one in fed if one for source in one.sources() for each in source.datasets()})
+
+    @cached_property
+    def estimate(self) -> Estimate:
+        """How much memory and how many steps it takes."""
+        return estimate(self.model, self.compile, self.fit, self.fed_fit, self._largest_batch())
+
+    def _largest_batch(self) -> int:
+        return max((each.batch_size for each in (self.fit, self.evaluate, self.predict) if each), default=32)
+
+
+class _Reading:
+    """One reading of a definition, part by part."""
+
+    def __init__(self, body: Mapping[str, Any], describe: Describe, limits: Limits) -> None:
+        self.body = body
+        self.describe = describe
+        self.limits = limits
+        self.notes: list[Note] = []
+        self.warnings: list[Note] = []
+
+    def plan(self) -> Plan:
+        model = self.model()
+        compiled = self.part("compile", Compile)
+        fit, evaluate, predict = (
+            self.part(name, cls) for name, cls in (("fit", Fit), ("evaluate", Evaluate), ("predict", Predict))
+        )
+        self.check_parts(compiled, fit, evaluate, predict)
+        fed_fit, fed_validation, fed_evaluate, fed_predict = self.fed(model, compiled, fit, evaluate, predict)
+        plan = Plan(
+            model=model,
+            compile=compiled,
+            fit=fit,
+            evaluate=evaluate,
+            predict=predict,
+            fed_fit=fed_fit,
+            fed_validation=fed_validation,
+            fed_evaluate=fed_evaluate,
+            fed_predict=fed_predict,
+            definition=self.definition(model, compiled, fit, evaluate, predict),
+            translated=tuple(self.notes),
+            warnings=tuple(self.warnings),
+        )
+        self.check_size(plan)
+        return plan
+
+    def model(self) -> Sequential:
+        with within("dim_ordering"):
+            ordering = self.body.get("dim_ordering")
+            if ordering not in (None, "th", "tf"):
+                raise BadArgument(f'`dim_ordering` must be "th" or "tf", but got {shown(ordering)}.')
+        if self.body.get("model") is None:
+            raise BadModel('A job needs a model: {"class_name": "Sequential", "config": [...]}.', "/model")
+        with within("model"):
+            model, notes = read_model(self.body["model"], self.limits)
+        self.notes += [{**note, "pointer": "/model" + note["pointer"]} for note in notes]
+        return model
+
+    def part(self, name: str, cls: Any) -> Any:
+        value = self.body.get(name)
+        if value is None:
+            return None
+        with within(name):
+            if isinstance(value, Mapping) and "epochs" in value and cls is Fit:
+                value = self.renamed(name, value, "epochs", "nb_epoch")
+            return cls.from_config(value)
+
+    def renamed(self, part: str, value: Mapping[str, Any], old: str, new: str) -> dict[str, Any]:
+        if new in value:
+            raise BadArgument(f"`{old}` and `{new}` mean the same; give one.", f"/{old}")
+        self.notes.append({"pointer": f"/{part}/{old}", "detail": f"`{old}` is `{new}` in Keras 1."})
+        return {new if key == old else key: each for key, each in value.items()}
+
+    def check_parts(self, compiled: Any, fit: Fit | None, evaluate: Any, predict: Any) -> None:
+        for name, part in (("fit", fit), ("evaluate", evaluate)):
+            if part is not None and compiled is None:
+                raise BadArgument(
+                    f"`{name}` needs a compiled model: give `compile` with a loss and an optimizer.",
+                    "/compile",
+                )
+        for name, part in (("fit", fit), ("evaluate", evaluate), ("predict", predict)):
+            if part is not None and part.batch_size > self.limits.max_batch_size:
+                raise TooLarge(
+                    f"`batch_size` may be {self.limits.max_batch_size:,}, but is {part.batch_size:,}.",
+                    f"/{name}/batch_size",
+                )
+        if fit is not None:
+            self.check_fit(fit)
+
+    def check_fit(self, fit: Fit) -> None:
+        if fit.nb_epoch > self.limits.max_epochs:
+            raise TooLarge(f"`nb_epoch` may be {self.limits.max_epochs:,}, but is {fit.nb_epoch:,}.", "/fit/nb_epoch")
+        if len(fit.callbacks or ()) > self.limits.max_callbacks:
+            raise TooLarge(f"A job may have {self.limits.max_callbacks} callbacks.", "/fit/callbacks")
+        if fit.nb_epoch <= fit.initial_epoch:
+            self.warn(
+                "/fit/nb_epoch",
+                f"`nb_epoch` is the epoch to stop before, so {fit.nb_epoch} after `initial_epoch` "
+                f"{fit.initial_epoch} trains nothing.",
+            )
+
+    def fed(
+        self,
+        model: Sequential,
+        compiled: Compile | None,
+        fit: Fit | None,
+        evaluate: Evaluate | None,
+        predict: Predict | None,
+    ) -> tuple[Fed | None, Fed | None, Fed | None, Fed | None]:
+        validation = None
+        fed_fit = fed_evaluate = fed_predict = None
+        if fit and compiled:
+            with within("fit"):
+                fed_fit, validation = match_fit(model, compiled, fit, self.describe, self.limits)
+        if evaluate and compiled:
+            with within("evaluate"):
+                fed_evaluate = match_scored(model, compiled, evaluate, self.describe, self.limits)
+        if predict:
+            with within("predict"):
+                fed_predict = match_x(model, predict, self.describe, self.limits)
+        return fed_fit, validation, fed_evaluate, fed_predict
+
+    def definition(self, model: Sequential, *parts: Description | None) -> dict[str, Json]:
+        named = zip(("compile", "fit", "evaluate", "predict"), parts, strict=True)
+        definition: dict[str, Json] = {"model": model.definition()}
+        definition |= {name: part.get_config() for name, part in named if part is not None}
+        if self.body.get("dim_ordering") is not None:
+            definition["dim_ordering"] = self.body["dim_ordering"]
+        return definition
+
+    def check_size(self, plan: Plan) -> None:
+        need = plan.estimate["memory_bytes"]
+        if need > self.limits.max_memory_bytes:
+            raise TooLarge(
+                f"This job needs about {need:,} bytes of memory with its batches, and may have "
+                f"{self.limits.max_memory_bytes:,}. Make the layers or the batches smaller.",
+                "/model",
+            )
+
+    def warn(self, where: str, detail: str) -> None:
+        self.warnings.append({"pointer": where, "detail": detail})

@@ -1,0 +1,196 @@
+"""A job's arrays as tensors, cut into batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.compiled import Compile
+from engine.errors import BadData
+from engine.layer import Input
+from engine.matching import Fed, as_rows
+from engine.model import Sequential
+from engine.plan import Fit
+from engine.sources import Array, Arrays
+
+#: An array larger than this stays where it is, and its batches are read as they are needed.
+RESIDENT_BYTES = 2 * 2**30
+#: So much is gathered at a time: one gather serves many small batches.
+BLOCK_BYTES = 64 * 2**20
+
+Order = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some samples: one tensor for each input, the targets, the weights."""
+
+    x: tuple[Tensor, ...]
+    y: Tensor | None
+    w: Tensor | None
+
+    @property
+    def size(self) -> int:
+        """How many samples there are."""
+        return int(self.x[0].shape[0])
+
+    @property
+    def key(self) -> tuple[int, bool]:
+        """What a step that is prepared for batches of one form goes by."""
+        return self.size, self.w is not None
+
+
+class Column:
+    """One array, held as a tensor where it fits."""
+
+    def __init__(self, array: Array, dtype: torch.dtype, device: torch.device) -> None:
+        self.dtype = dtype
+        self.device = device
+        self.width = int(np.prod(array.shape[1:])) * dtype.itemsize
+        self.array = array
+        self.tensor = self._tensor(self.array) if len(array) * self.width <= RESIDENT_BYTES else None
+
+    def _tensor(self, rows: Array) -> Tensor:
+        numpy_dtype = np.float32 if self.dtype == torch.float32 else np.int64
+        ready = np.array(rows, dtype=numpy_dtype, order="C")  # a copy: memory maps are read-only
+        return torch.from_numpy(ready).to(self.device)
+
+    def take(self, rows: Order | slice) -> Tensor:
+        """Gather rows in the order given."""
+        if self.tensor is None:
+            return self._tensor(self.array[rows])
+        if isinstance(rows, slice):
+            return self.tensor[rows]
+        return self.tensor.index_select(0, torch.from_numpy(rows).to(self.device))
+
+
+class Feed:
+    """The arrays of one use of a model, side by side.
+
+    Args:
+        x: One column for each input.
+        y: The targets, if any.
+        w: The weights, if any.
+        rows: Which rows belong to it.
+    """
+
+    def __init__(self, x: Sequence[Column], y: Column | None, w: Column | None, rows: range) -> None:
+        self.x, self.y, self.w, self.rows = tuple(x), y, w, rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def steps(self, batch_size: int) -> int:
+        """Count the batches; the last one may be short."""
+        return ceil(len(self) / batch_size)
+
+    def batches(self, batch_size: int, order: Order | None = None, start: int = 0) -> Iterator[Batch]:
+        """Iterate over the batches from number `start` on, in the order given or as the rows lie."""
+        columns = [*self.x, *(each for each in (self.y, self.w) if each)]
+        per_batch = max(1, sum(each.width for each in columns)) * batch_size
+        stride = max(1, BLOCK_BYTES // per_batch) * batch_size
+        for first in range(start * batch_size, len(self), stride):
+            rows = self._rows(first, min(first + stride, len(self)), order)
+            block = [each.take(rows) for each in columns]
+            for offset in range(0, len(block[0]), batch_size):
+                yield self._batch([each[offset : offset + batch_size] for each in block])
+
+    def _rows(self, first: int, last: int, order: Order | None) -> Order | slice:
+        if order is None:
+            return slice(self.rows.start + first, self.rows.start + last)
+        return order[first:last] + self.rows.start
+
+    def _batch(self, tensors: list[Tensor]) -> Batch:
+        inputs = len(self.x)
+        rest = tensors[inputs:]
+        return Batch(
+            tuple(tensors[:inputs]),
+            rest[0] if self.y else None,
+            rest[-1] if self.w else None,
+        )
+
+
+def order_of(fit: Fit, samples: int, seed: int, epoch: int) -> Order | None:
+    """Return the order of an epoch's samples; it depends on the seed and the epoch alone."""
+    if fit.shuffle is False:
+        return None
+    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 1, epoch])))
+    if fit.shuffle is True:
+        return rng.permutation(samples)
+    whole = samples // fit.batch_size * fit.batch_size
+    blocks = np.arange(whole).reshape(-1, fit.batch_size)
+    return np.concatenate([rng.permutation(blocks).reshape(-1), np.arange(whole, samples)])
+
+
+class Loader:
+    """Loads arrays for a model, each only once.
+
+    Args:
+        model: Whose inputs say which types are wanted.
+        compiled: Whose loss says what the targets must be.
+        arrays: Gives the stored arrays.
+        device: Where the tensors go.
+    """
+
+    def __init__(self, model: Sequential, compiled: Compile | None, arrays: Arrays, device: torch.device) -> None:
+        self.model, self.compiled, self.arrays, self.device = model, compiled, arrays, device
+
+    def feed(self, fed: Fed, fit: Fit | None = None) -> tuple[Feed, Feed | None]:
+        """Load what was matched; the second result is what a split holds out.
+
+        Raises:
+            BadData: A label or a weight cannot be used.
+        """
+        x = [
+            self._column(source.load(self.arrays), wanted)
+            for source, wanted in zip(fed.x, self.model.inputs(), strict=True)
+        ]
+        targets = None if fed.y is None else fed.y.load(self.arrays)
+        weights = None if fed.sample_weight is None else fed.sample_weight.load(self.arrays)
+        if fit is not None and fit.class_weight is not None and weights is None and targets is not None:
+            weights = class_weights(targets, dict(fit.class_weight))
+        y = None if targets is None else self._targets(targets)
+        w = None if weights is None else Column(weights, torch.float32, self.device)
+        kept = range(fed.samples)
+        held_out = range(fed.samples, fed.samples + fed.held_out)
+        return Feed(x, y, w, kept), Feed(x, y, w, held_out) if fed.held_out else None
+
+    def _column(self, array: Array, wanted: Input) -> Column:
+        dtype = torch.int64 if wanted.dtype in ("int32", "int64", "uint8") else torch.float32
+        return Column(array.reshape(as_rows(array.shape)), dtype, self.device)
+
+    def _targets(self, array: Array) -> Column:
+        if self.compiled and self.compiled.loss == "sparse_categorical_crossentropy":
+            _check_labels(array, self.model.placed[-1].output_shape[-1])
+        return Column(array.reshape(as_rows(array.shape)), torch.float32, self.device)
+
+
+def class_weights(targets: Array, weights: dict[int, float]) -> Array:
+    """Give each sample the weight of its class.
+
+    Raises:
+        BadData: A class has no weight.
+    """
+    rows = targets.reshape(as_rows(targets.shape))
+    classes = rows.argmax(1) if rows.shape[1] > 1 else rows.reshape(-1)
+    for each in np.unique(classes):
+        if each not in weights:
+            raise BadData(
+                f"There are samples of class {each:g}, which `class_weight` does not name; it names {sorted(weights)}.",
+                "/fit/class_weight",
+            )
+    return np.array([weights[int(each)] for each in classes], dtype=np.float32)
+
+
+def _check_labels(labels: Array, classes: int | None) -> None:
+    flat = labels.reshape(-1)
+    bad = (flat < 0) | (flat >= (classes or np.inf)) | (flat != np.floor(flat))
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise BadData(f"Label {flat[row]} at position {row} is not a whole number from 0 to {(classes or 0) - 1}.")

@@ -1,0 +1,337 @@
+"""Keras 1's fit, evaluate and predict over a state that can be saved between any two batches."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.callbacks import Logs
+from engine.errors import BadFile, Diverged
+from engine.files import hdf5, tensors
+from engine.files.layout import groups
+from engine.initializations import initialize
+from engine.plan import Fit, Plan
+from engine.sources import Arrays
+from engine.training import checkpoint
+from engine.training.data import Batch, Feed, Loader, order_of
+from engine.training.noise import NoiseSource
+from engine.training.step import State, Step
+
+
+class Watcher(Protocol):
+    """What a training run tells; any of these may raise to leave, and the state is then consistent."""
+
+    def batch(self) -> None:
+        """Hear that a batch is done."""
+        ...
+
+    def epoch(self, epoch: int, logs: Logs) -> None:
+        """Hear that an epoch is done, validation included."""
+        ...
+
+    def artifact(self, name: str, write: Callable[[Path], None]) -> None:
+        """Keep a file that a callback asks for."""
+        ...
+
+    def warning(self, message: str) -> None:
+        """Hear of something the user should know."""
+        ...
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is; `metrics` are the means of the epoch so far."""
+
+    phase: str
+    epoch: int
+    nb_epoch: int
+    step: int
+    total_steps: int
+    samples: int
+    metrics: Logs
+
+
+class Training:
+    """A plan at work.
+
+    Args:
+        plan: What to do.
+        arrays: Loads one array of a stored dataset.
+        seed: Where every draw comes from: initial weights, shuffles, dropout.
+        device: Where to compute, in torch's words.
+        stop_on_nan: Whether a loss that is no number ends the run.
+    """
+
+    def __init__(self, plan: Plan, arrays: Arrays, seed: int, device: str = "cpu", *, stop_on_nan: bool = True) -> None:
+        self.plan, self.seed, self.device = plan, seed, torch.device(device)
+        self.stop_on_nan = stop_on_nan
+        self.step = Step(plan.model, plan.compile)
+        self.names = plan.compile.metric_names() if plan.compile else []
+        self.loader = Loader(plan.model, plan.compile, arrays, self.device)
+        self.noise = NoiseSource(seed, self.device)
+        self.state: State = self.step.start(self._initial())
+        self.phase = "fit"
+        self.epoch = plan.fit.initial_epoch if plan.fit else 0
+        self.done = 0  # batches of this epoch
+        self.steps = 0
+        self.samples = 0
+        self.totals = torch.zeros(len(self.names), dtype=torch.float64, device=self.device)
+        self.counted = 0
+        self.history: dict[str, Any] = {"epoch": [], "series": {}}
+        self.callbacks = (plan.fit.callbacks if plan.fit else None) or ()
+        self.callback_states = [each.begin() for each in self.callbacks]
+        self.stop_training = False
+        self.warned: set[str] = set()
+        self._feeds: tuple[Feed, Feed | None] | None = None
+        self._watcher: Watcher | None = None
+
+    def _initial(self) -> dict[str, Tensor]:
+        weights = {}
+        for index, each in enumerate(self.plan.model.all_weights):
+            rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([self.seed, 0, index])))
+            array = initialize(each.init, each.shape, rng, each.dim_ordering)
+            weights[each.name] = torch.from_numpy(array).to(self.device)
+        return weights
+
+    # -- weights ------------------------------------------------------------------------------
+
+    def weights(self) -> dict[str, NDArray[np.float32]]:
+        """Return a copy of every weight by its key."""
+        return {key: tensor.cpu().numpy().copy() for key, tensor in self._ordered().items()}
+
+    def _ordered(self) -> dict[str, Tensor]:
+        weights = self.step.weights(self.state)
+        return {each.name: weights[each.name] for each in self.plan.model.all_weights}
+
+    def weights_sha256(self) -> str:
+        """Digest all weights: equal digests mean equal bits."""
+        digest = hashlib.sha256()
+        for key, array in self.weights().items():
+            digest.update(key.encode() + str(array.shape).encode() + array.tobytes())
+        return digest.hexdigest()
+
+    def load_weights(
+        self, path: Path, kernels: str = "tensorflow", by_name: bool = False, into: str | None = None
+    ) -> None:
+        """Take weights from an HDF5 or safetensors file; the optimizer starts anew.
+
+        Args:
+            path: The file.
+            kernels: Whose convolution kernels it holds: `tensorflow`'s or `theano`'s, which are flipped.
+            by_name: Whether layers are found by name, and may be missing, rather than by position.
+            into: The layer or nested model that the file belongs to; the whole model when absent.
+
+        Raises:
+            BadFile: The file is damaged, hostile, or does not fit the model.
+        """
+        wanted = groups(self.plan.model, into)
+        reader = hdf5.read if _is_hdf5(path) else tensors.read
+        loaded = {key: torch.from_numpy(array) for key, array in reader(path, wanted, by_name).items()}
+        weights = {key: tensor.clone() for key, tensor in self._ordered().items()}
+        self.state = self.step.start(weights | {key: each.to(self.device) for key, each in loaded.items()})
+
+    def save_weights(self, path: Path, format: str) -> None:
+        """Write the weights as Keras 1's "hdf5" or as "safetensors"."""
+        if format == "hdf5":
+            hdf5.write(path, groups(self.plan.model), self.weights())
+        else:
+            tensors.write(path, self.weights())
+
+    # -- checkpoints --------------------------------------------------------------------------
+
+    def save(self, path: Path) -> None:
+        """Write everything that the rest of the run depends on."""
+        facts = {
+            "seed": self.seed,
+            "threads": torch.get_num_threads(),
+            "phase": self.phase,
+            "epoch": self.epoch,
+            "done": self.done,
+            "steps": self.steps,
+            "samples": self.samples,
+            "counted": self.counted,
+            "history": self.history,
+            "callbacks": self.callback_states,
+            "stop_training": self.stop_training,
+            "warned": sorted(self.warned),
+        }
+        checkpoint.write(path, self.state | {"totals": self.totals}, facts)
+
+    def restore(self, path: Path) -> None:
+        """Go back to where a checkpoint was written; what follows is the same to the last bit.
+
+        Raises:
+            BadFile: The checkpoint is damaged, or of another job.
+        """
+        state, facts = checkpoint.read(path, self.device)
+        totals = state.pop("totals", None)
+        if totals is None or {k: v.shape for k, v in state.items()} != {k: v.shape for k, v in self.state.items()}:
+            raise BadFile("The checkpoint belongs to another model.")
+        if self.device.type == "cpu":
+            torch.set_num_threads(facts["threads"])  # sums over threads depend on how many there are
+        self.state, self.totals = state, totals
+        self.seed, self.noise = facts["seed"], NoiseSource(facts["seed"], self.device)
+        self.phase, self.epoch, self.done = facts["phase"], facts["epoch"], facts["done"]
+        self.steps, self.samples, self.counted = facts["steps"], facts["samples"], facts["counted"]
+        self.history, self.callback_states = facts["history"], facts["callbacks"]
+        self.stop_training, self.warned = facts["stop_training"], set(facts["warned"])
+
+    # -- what callbacks may do ----------------------------------------------------------------
+
+    @property
+    def lr(self) -> float:
+        """The optimizer's learning rate, before decay."""
+        return float(self.state["lr"])
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        self.state["lr"] = torch.full_like(self.state["lr"], value)
+
+    def warn(self, message: str) -> None:
+        """Tell the user something, once."""
+        if message not in self.warned:
+            self.warned.add(message)
+            if self._watcher:
+                self._watcher.warning(message)
+
+    def keep(self, name: str, full: bool) -> None:
+        """Keep the weights as an artifact."""
+        if self._watcher:
+            self._watcher.artifact(name, lambda path: self.save_weights(path, "hdf5"))
+
+    # -- fit ----------------------------------------------------------------------------------
+
+    def fit(self, watcher: Watcher) -> None:
+        """Train, from the beginning or from where `restore` went back to.
+
+        Raises:
+            BadData: The data holds what the model or the loss cannot take.
+            Diverged: The loss is no longer a number.
+        """
+        fit = self.plan.fit
+        if fit is None or self.phase != "fit":
+            return
+        self._watcher = watcher
+        train, held_out = self._load(fit)
+        while self.epoch < fit.nb_epoch and not self.stop_training:
+            self._begin_epoch()
+            self._train_epoch(fit, train, watcher)
+            logs = self._end_epoch(fit, held_out)
+            watcher.epoch(self.epoch - 1, logs)
+        self.phase = "evaluate"
+
+    def _load(self, fit: Fit) -> tuple[Feed, Feed | None]:
+        if self._feeds is None:
+            if self.plan.fed_fit is None:
+                raise RuntimeError("a plan with a fit has its data")
+            train, held_out = self.loader.feed(self.plan.fed_fit, fit)
+            if self.plan.fed_validation is not None:
+                held_out = self.loader.feed(self.plan.fed_validation)[0]
+            self._feeds = train, held_out
+        return self._feeds
+
+    def _begin_epoch(self) -> None:
+        if self.done == 0:
+            for callback, state in zip(self.callbacks, self.callback_states, strict=True):
+                callback.epoch_begin(state, self.epoch, self)
+
+    def _train_epoch(self, fit: Fit, train: Feed, watcher: Watcher) -> None:
+        order = order_of(fit, len(train), self.seed, self.epoch)
+        with torch.no_grad():
+            for batch in train.batches(fit.batch_size, order, self.done):
+                self._train_batch(batch)
+                watcher.batch()
+
+    def _train_batch(self, batch: Batch) -> None:
+        self.noise.prepare(batch.key, lambda noise: self.step.train(self.state, batch, noise))
+        self.state, values = self.step.train(self.state, batch, self.noise.draw(batch.key, self.steps))
+        self.totals = self.totals + values.double() * batch.size
+        self.counted += batch.size
+        self.samples += batch.size
+        self.steps += 1
+        self.done += 1
+
+    def _end_epoch(self, fit: Fit, held_out: Feed | None) -> Logs:
+        logs = self._means()
+        self._check_finite(logs)
+        if held_out is not None:
+            logs |= {f"val_{name}": value for name, value in self._judge(held_out, fit.batch_size).items()}
+        for callback, state in zip(self.callbacks, self.callback_states, strict=True):
+            callback.epoch_end(state, self.epoch, logs, self)
+        self.history["epoch"].append(self.epoch)
+        for name, value in logs.items():
+            self.history["series"].setdefault(name, []).append(value)
+        self.epoch, self.done, self.counted = self.epoch + 1, 0, 0
+        self.totals = torch.zeros_like(self.totals)
+        return logs
+
+    def _means(self) -> Logs:
+        means = (self.totals / max(1, self.counted)).tolist()
+        return dict(zip(self.names, means, strict=True))
+
+    def _check_finite(self, logs: Logs) -> None:
+        if self.stop_on_nan and not math.isfinite(logs.get("loss", 0.0)):
+            raise Diverged(
+                f"The loss became {logs['loss']} in epoch {self.epoch} by step {self.steps}. A smaller learning rate, "
+                "clipnorm, or a look at the data for values that are not finite may help.",
+                "/compile/optimizer",
+            )
+
+    # -- evaluate and predict -----------------------------------------------------------------
+
+    def evaluate(self, watcher: Watcher) -> Logs:
+        """Judge the model on the plan's evaluation data: the loss and the metrics, averaged over samples."""
+        if self.plan.evaluate is None or self.plan.fed_evaluate is None:
+            return {}
+        self.phase = "evaluate"
+        feed, _ = self.loader.feed(self.plan.fed_evaluate)
+        return self._judge(feed, self.plan.evaluate.batch_size, watcher)
+
+    def _judge(self, feed: Feed, batch_size: int, watcher: Watcher | None = None) -> Logs:
+        totals = torch.zeros_like(self.totals)
+        with torch.no_grad():
+            for batch in feed.batches(batch_size):
+                totals = totals + self.step.test(self.state, batch).double() * batch.size
+                if watcher:
+                    watcher.batch()
+        return dict(zip(self.names, (totals / len(feed)).tolist(), strict=True))
+
+    def predict(self, watcher: Watcher) -> NDArray[np.float32]:
+        """Return the outputs for the plan's prediction data, `(n, ...)`."""
+        if self.plan.predict is None or self.plan.fed_predict is None:
+            raise RuntimeError("the plan predicts nothing")
+        self.phase = "predict"
+        feed, _ = self.loader.feed(self.plan.fed_predict)
+        parts = []
+        with torch.no_grad():
+            for batch in feed.batches(self.plan.predict.batch_size):
+                parts.append(self.step.predict(self.state, batch.x).cpu().numpy())
+                watcher.batch()
+        return np.concatenate(parts)
+
+    @property
+    def progress(self) -> Progress:
+        """How far the run is.
+
+        Raises:
+            Diverged: The loss of the epoch so far is no number.
+        """
+        metrics = self._means() if self.counted else {}
+        self._check_finite(metrics)
+        fit = self.plan.fit
+        total = self.plan.estimate["total_steps"]
+        return Progress(self.phase, self.epoch, fit.nb_epoch if fit else 0, self.steps, total, self.samples, metrics)
+
+
+def _is_hdf5(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(8) == b"\x89HDF\r\n\x1a\n"

@@ -1,0 +1,120 @@
+"""One batch of training, as a pure function: a state and a batch in, the next state out.
+
+The state is one flat mapping of tensors and all that a checkpoint needs of them: `params` (every trained weight in one
+vector, so that an optimizer costs a few operations however many layers there are), `weight:…` for the others, `slot:…`
+for the optimizer's memory, and the 0-d `lr` and `k`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+from engine.compiled import Compile
+from engine.model import Sequential
+from engine.run import Noise, Run
+from engine.training.data import Batch
+
+State = dict[str, Tensor]
+Drawn = tuple[Tensor, ...]
+
+
+class Step:
+    """How a model is trained and judged, batch by batch.
+
+    Args:
+        model: The model.
+        compiled: How it learns; None for prediction alone.
+    """
+
+    def __init__(self, model: Sequential, compiled: Compile | None) -> None:
+        self.model = model
+        self.compiled = compiled
+        self.trained = [each for each in model.all_weights if each.trainable]
+        self.kept = [each for each in model.all_weights if not each.trainable]
+        self.penalised = [each for each in model.all_weights if each.regularizer]
+        self.metrics = compiled.metric_functions(model.placed[-1].output_shape) if compiled else []
+
+    def start(self, weights: Mapping[str, Tensor]) -> State:
+        """Make the state before the first update from the model's weights."""
+        state = {f"weight:{each.name}": weights[each.name] for each in self.kept}
+        state["params"] = self._join([weights[each.name] for each in self.trained])
+        if self.compiled:
+            optimizer, device = self.compiled.optimizer, state["params"].device
+            state |= {f"slot:{name}": torch.zeros_like(state["params"]) for name in optimizer.moments}
+            state |= {f"slot:{name}": torch.ones((), device=device) for name in optimizer.scalars}
+            state["lr"] = torch.tensor(getattr(optimizer, "lr"), device=device)  # noqa: B009  # each has one
+            state["k"] = torch.zeros((), dtype=torch.float64, device=device)
+        return state
+
+    def weights(self, state: State) -> dict[str, Tensor]:
+        """Return all weights by key, as views where they are trained."""
+        weights = {each.name: state[f"weight:{each.name}"] for each in self.kept}
+        pieces = state["params"].split_with_sizes([each.size for each in self.trained]) if self.trained else ()
+        weights |= {each.name: piece.view(each.shape) for each, piece in zip(self.trained, pieces, strict=True)}
+        return weights
+
+    def predict(self, state: State, x: tuple[Tensor, ...]) -> Tensor:
+        """Return the outputs of a test pass."""
+        return self.model.call(_one(x), self.weights(state), Run())
+
+    def train(self, state: State, batch: Batch, noise: Noise) -> tuple[State, Tensor]:
+        """Take one step; the values are the loss and the metrics before it, `(1 + metrics,)`."""
+        weights = self.weights(state)
+        leaves = [weights[each.name].detach().requires_grad_() for each in self.trained]
+        with torch.enable_grad():
+            run = Run(noise)
+            loss, values = self._score(
+                weights | {each.name: leaf for each, leaf in zip(self.trained, leaves, strict=True)},
+                batch,
+                run,
+            )
+        if not leaves:
+            return state, values
+        gradients = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
+        return self._updated(state, self._join(gradients)), values
+
+    def test(self, state: State, batch: Batch) -> Tensor:
+        """Return the loss and the metrics of a test pass, `(1 + metrics,)`."""
+        return self._score(self.weights(state), batch, Run())[1]
+
+    def _score(self, weights: Mapping[str, Tensor], batch: Batch, run: Run) -> tuple[Tensor, Tensor]:
+        if self.compiled is None or batch.y is None:
+            raise RuntimeError("only a compiled model with targets can be judged")
+        p = self.model.call(_one(batch.x), weights, run)
+        loss = self.compiled.loss_of(batch.y, p, batch.w)
+        for each in self.penalised:
+            if each.regularizer:
+                loss = loss + each.regularizer(weights[each.name])
+        for penalty in run.penalties:
+            loss = loss + penalty
+        seen = p.detach()
+        return loss, torch.stack([loss.detach(), *(metric(batch.y, seen) for metric in self.metrics)])
+
+    def _updated(self, state: State, gradient: Tensor) -> State:
+        if self.compiled is None:
+            raise RuntimeError("only a compiled model can be updated")
+        optimizer = self.compiled.optimizer
+        slots = {name: state[f"slot:{name}"] for name in (*optimizer.moments, *optimizer.scalars)}
+        params, slots = optimizer.update(state["params"], optimizer.clip(gradient), slots, state["lr"], state["k"])
+        after = {f"slot:{name}": slot for name, slot in slots.items()}
+        return state | after | {"params": self._constrained(params), "k": state["k"] + 1}
+
+    def _constrained(self, params: Tensor) -> Tensor:
+        if not any(each.constraint for each in self.trained):
+            return params
+        pieces = params.split_with_sizes([each.size for each in self.trained])
+        return self._join(
+            each.constraint(piece.view(each.shape)) if each.constraint else piece
+            for each, piece in zip(self.trained, pieces, strict=True)
+        )
+
+    def _join(self, pieces: Iterator[Tensor] | list[Tensor] | tuple[Tensor, ...]) -> Tensor:
+        flat = [each.reshape(-1) for each in pieces]
+        return torch.cat(flat) if flat else torch.zeros(0)
+
+
+def _one(x: tuple[Tensor, ...]) -> Tensor:
+    return x[0]
