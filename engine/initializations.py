@@ -21,6 +21,15 @@ def initialize(name: str, shape: tuple[int, ...], rng: np.random.Generator, dim_
     return np.ascontiguousarray(INITIALIZATIONS[name](shape, rng, dim_ordering), dtype=np.float32)
 
 
+def check_initialization(name: str, shape: tuple[int, ...]) -> str | None:
+    """Say why a weight of this shape cannot start so, if it cannot."""
+    if name == "identity" and (len(shape) != 2 or shape[0] != shape[1]):
+        return "`identity` starts square matrices only"
+    if name == "orthogonal" and len(shape) < 2:
+        return "`orthogonal` starts matrices and kernels only"
+    return None
+
+
 def fans(shape: tuple[int, ...], dim_ordering: str = "th") -> tuple[float, float]:
     """Count what flows into and out of a weight, by Keras 1.2.2's rules.
 
@@ -95,7 +104,7 @@ def orthogonal(shape: tuple[int, ...], rng: np.random.Generator, dim_ordering: s
 
 @INITIALIZATIONS.register("identity")
 def identity(shape: tuple[int, ...], rng: np.random.Generator, dim_ordering: str) -> NDArray[Any]:
-    """The identity; only for square matrices (`check_initialization` sees to that)."""
+    """The identity."""
     return np.eye(shape[0])
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, TypeVar, dataclass_transf
 from engine.arguments import Description, InputShape, Json, Name, PositiveInt, Shape, one_of
 from engine.constraints import Bound, check_axes
 from engine.errors import BadArgument, ShapeMismatch
+from engine.initializations import check_initialization
 from engine.registry import Registry
 from engine.regularizers import EigenvalueRegularizer, Penalty
 
@@ -45,10 +46,8 @@ class Weight:
     dim_ordering: str = "th"
 
     def __post_init__(self) -> None:
-        if self.init == "identity" and (len(self.shape) != 2 or self.shape[0] != self.shape[1]):
-            raise BadArgument(
-                f"`identity` starts square matrices only, but {self.name} is {list(self.shape)}.", "/init"
-            )
+        if wrong := check_initialization(self.init, self.shape):
+            raise BadArgument(f"{wrong}, but {self.name} is {list(self.shape)}.", "/init")
         if isinstance(self.regularizer, EigenvalueRegularizer) and len(self.shape) != 2:
             raise BadArgument(
                 f"EigenvalueRegularizer takes matrices only, but {self.name} is {list(self.shape)}.",

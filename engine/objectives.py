@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 from engine.arguments import named
-from engine.numbers import EPSILON
+from engine.numbers import EPSILON, TINY
 from engine.registry import Registry
 
 if TYPE_CHECKING:
@@ -96,4 +96,4 @@ def cosine_proximity(t: Tensor, p: Tensor) -> Tensor:
 
 
 def _unit(x: Tensor) -> Tensor:
-    return x / x.square().sum(-1, keepdim=True).clamp(min=1e-12).sqrt()
+    return x / x.square().sum(-1, keepdim=True).clamp(min=TINY).sqrt()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -135,9 +135,12 @@ class Training:
         """
         wanted = groups(self.plan.model, into)
         reader = hdf5.read if _is_hdf5(path) else tensors.read
-        loaded = {key: torch.from_numpy(array) for key, array in reader(path, wanted, by_name).items()}
-        weights = {key: tensor.clone() for key, tensor in self._ordered().items()}
-        self.state = self.step.start(weights | {key: each.to(self.device) for key, each in loaded.items()})
+        self.take(reader(path, wanted, by_name))
+
+    def take(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
+        """Put arrays in the place of the weights of the same keys; the optimizer starts anew."""
+        loaded = {key: torch.from_numpy(array).to(self.device) for key, array in weights.items()}
+        self.state = self.step.start(self._ordered() | loaded)
 
     def save_weights(self, path: Path, format: str) -> None:
         """Write the weights as Keras 1's "hdf5" or as "safetensors"."""

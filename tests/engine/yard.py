@@ -1,0 +1,102 @@
+"""A training run in a test: its data in memory, its watcher a notebook."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.plan import ArraySpec, Plan
+from engine.training.loop import Training
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+
+
+class Notebook:
+    """A watcher that writes down what it hears, and may be told to stop."""
+
+    def __init__(self, on_batch: Callable[[], None] = lambda: None) -> None:
+        self.on_batch = on_batch
+        self.epochs: list[tuple[int, dict[str, float]]] = []
+        self.artifacts: dict[str, Callable[[Path], None]] = {}
+        self.warnings: list[str] = []
+
+    def batch(self) -> None:
+        self.on_batch()
+
+    def epoch(self, epoch: int, logs: dict[str, float]) -> None:
+        self.epochs.append((epoch, dict(logs)))
+
+    def artifact(self, name: str, write: Callable[[Path], None]) -> None:
+        self.artifacts[name] = write
+
+    def warning(self, message: str) -> None:
+        self.warnings.append(message)
+
+
+def describing(data: dict[str, np.ndarray]) -> Callable[[str, str], ArraySpec]:
+    def describe(dataset: str, array: str) -> ArraySpec:
+        if array not in data:
+            raise LookupError(f"There is no array {array!r} in dataset {dataset}.")
+        return ArraySpec(data[array].shape, data[array].dtype.name)
+
+    return describe
+
+
+def plan_of(data: dict[str, np.ndarray], **body: Any) -> Plan:
+    return Plan.read(body, describing(data))
+
+
+def training(data: dict[str, np.ndarray], seed: int = 7, stop_on_nan: bool = True, **body: Any) -> Training:
+    return Training(plan_of(data, **body), lambda _, array: data[array], seed, stop_on_nan=stop_on_nan)
+
+
+def sequential(*layers: Any) -> dict[str, Any]:
+    """Write a Sequential from pairs of class name and config."""
+    return {
+        "class_name": "Sequential",
+        "config": [{"class_name": name, "config": config} for name, config in layers],
+    }
+
+
+class Golden:
+    """One case that the real Keras 1.2.2 recorded."""
+
+    def __init__(self, case: str) -> None:
+        self.folder = GOLDEN / case
+        self.facts = json.loads((self.folder / "history.json").read_text())
+        self.data = self.table(case)
+        self.model = json.loads((self.folder / "model.json").read_text())
+
+    @staticmethod
+    def table(case: str) -> dict[str, np.ndarray]:
+        with np.load(GOLDEN / case / "data.npz") as file:
+            return {name: file[name] for name in file.files}
+
+    def body(self) -> dict[str, Any]:
+        fit = {
+            key: value for key, value in self.facts["fit"].items() if key not in ("sample_weight", "validation_data")
+        }
+        scored: dict[str, Any] = {"x": "d/x", "y": "d/y", "batch_size": fit["batch_size"]}
+        evaluated = dict(scored)
+        if self.facts["fit"]["sample_weight"]:
+            scored["sample_weight"] = "d/sample_weight"
+            if "validation_split" not in fit:  # where there is one, the record was made without weights
+                evaluated = scored
+        if self.facts["fit"]["validation_data"]:
+            fit["validation_data"] = {
+                name: f"d/val_{name}" for name in ("x", "y", "sample_weight") if f"val_{name}" in self.data
+            }
+        return {
+            "model": self.model,
+            "compile": self.facts["compile"],
+            "fit": fit | scored,
+            "evaluate": evaluated,
+            "predict": {"x": "d/x"},
+        }
+
+    def training(self) -> Training:
+        run = training(self.data, stop_on_nan=False, **self.body())
+        run.load_weights(self.folder / "initial.h5")
+        return run
