@@ -1,0 +1,1 @@
+"""Datasets: uploaded, named arrays."""

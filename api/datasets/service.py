@@ -1,0 +1,56 @@
+"""What happens to datasets."""
+
+from functools import partial
+
+from api.datasets.schemas import DatasetOut
+from api.idempotency import Answer
+from api.uploads import Upload, wrong
+from api.wiring import Wiring
+from core.blobs import dataset_key
+from core.datasets import READY, Datasets
+from core.formats import format_of, inspect
+from core.ids import new_id
+from core.tables import Dataset
+from core.unit import Unit
+
+MAX_NAME = 200
+
+
+def create(unit: Unit, wiring: Wiring, project_id: str, upload: Upload) -> Answer:
+    """Check an uploaded file whole, then store it; nothing is stored of one that is refused.
+
+    Raises:
+        UnsupportedFormat: It is of no known format.
+        BadDataset: It is damaged, dangerous or not made of numbers.
+        Unprocessable: A field beside it is wrong.
+    """
+    name, asked = upload.take("name", "format")
+    format = format_of(f".{asked}" if asked else upload.filename)
+    dataset = Dataset(id=new_id("ds"), project_id=project_id, name=_name(name, upload), format=format)
+    dataset.arrays = inspect(upload.path, format, wiring.settings.max_unpacked_bytes)
+    dataset.bytes, dataset.sha256, dataset.state = upload.bytes, upload.sha256, READY
+    dataset.blob = dataset_key(project_id, dataset.id)
+    unit.on_rollback(partial(wiring.blobs.delete, dataset.blob))
+    wiring.blobs.put_file(dataset.blob, upload.path)
+    Datasets(unit.session, project_id).add(dataset)
+    body = DatasetOut.model_validate(dataset).model_dump(mode="json")
+    return Answer(201, body, {"Location": f"/v1/datasets/{dataset.id}"})
+
+
+def _name(name: str | None, upload: Upload) -> str:
+    if name is None:
+        name = upload.filename.replace("\\", "/").rpartition("/")[2].partition(".")[0] or "dataset"
+    if not 0 < len(name) <= MAX_NAME or not name.isprintable():
+        raise wrong("name", f"A name has 1 to {MAX_NAME} printable characters.")
+    return name
+
+
+def remove(unit: Unit, wiring: Wiring, project_id: str, dataset_id: str) -> None:
+    """Delete a dataset, and its bytes once the row is gone.
+
+    Raises:
+        NotFound: There is no such dataset.
+        DatasetInUse: A live job needs it.
+    """
+    blob = Datasets(unit.session, project_id).remove(dataset_id)
+    unit.after_commit(partial(wiring.blobs.delete, blob))

@@ -1,0 +1,1 @@
+"""Jobs: what is trained, and how it goes."""

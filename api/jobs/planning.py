@@ -1,0 +1,107 @@
+"""From what a caller wrote to a plan that can be carried out: everything it names is looked up here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from api.jobs.schemas import JobIn, WeightsIn
+from api.wiring import Wiring
+from core.datasets import Datasets
+from core.errors import NotFound, Unprocessable
+from core.jobs import Jobs
+from core.models import Models, Weights
+from core.tables import Dataset
+from engine.plan import ArraySpec, Plan
+
+#: The keys that the engine reads; the others of a definition are the service's own.
+PLAN_KEYS = ("model", "compile", "fit", "evaluate", "predict", "dim_ordering")
+TRAINED = "weights.h5"
+
+
+def wrong(pointer: str, fault: str) -> Unprocessable:
+    """Point at what is wrong with a body."""
+    return Unprocessable(fault, errors=[{"pointer": pointer, "detail": fault}])
+
+
+@dataclass
+class Shelf:
+    """The datasets of a project, as the engine asks for them."""
+
+    datasets: Datasets
+
+    def __post_init__(self) -> None:
+        self.seen: dict[str, Dataset] = {}
+
+    def describe(self, dataset_id: str, array: str) -> ArraySpec:
+        """Tell an array's shape and type.
+
+        Raises:
+            LookupError: There is no such dataset, or it has no such array.
+        """
+        dataset = self.seen.get(dataset_id) or self.datasets.find(dataset_id)
+        if dataset is None:
+            raise LookupError(f"There is no dataset {dataset_id[:80]!r}; GET /v1/datasets lists those there are.")
+        self.seen[dataset_id] = dataset
+        found = dataset.arrays.get(array)
+        if found is None:
+            names = ", ".join(list(dataset.arrays)[:20])
+            raise LookupError(f"Dataset {dataset_id} has no array {array[:80]!r}; it has {names}.")
+        return ArraySpec(tuple(found["shape"]), found["dtype"])
+
+
+def read_plan(session: Session, wiring: Wiring, project_id: str, body: Mapping[str, Any]) -> Plan:
+    """Check a definition against the datasets there are.
+
+    Raises:
+        EngineError: Something is wrong with it.
+    """
+    shelf = Shelf(Datasets(session, project_id))
+    return Plan.read(body, shelf.describe, wiring.limits)
+
+
+def read_job(session: Session, wiring: Wiring, project_id: str, job: JobIn) -> Plan:
+    """Check a job's definition, with the model and the weights that it names.
+
+    Raises:
+        EngineError: Something is wrong with it.
+        Unprocessable: It names a model or weights that are not there.
+    """
+    body = {key: value for key in PLAN_KEYS if (value := getattr(job, key)) is not None}
+    body["model"] = _model(session, project_id, job.model)
+    if job.weights:
+        _check_weights(session, project_id, job.weights)
+    return read_plan(session, wiring, project_id, body)
+
+
+def _model(session: Session, project_id: str, model: dict[str, Any]) -> dict[str, Any]:
+    if "id" not in model:
+        return model
+    if len(model) > 1 or not isinstance(model["id"], str):
+        raise wrong("/model", 'A stored model is named by {"id": "mdl_…"} alone.')
+    try:
+        return Models(session, project_id).get(model["id"]).definition
+    except NotFound as error:
+        raise wrong("/model/id", error.detail) from error
+
+
+def _check_weights(session: Session, project_id: str, weights: WeightsIn) -> None:
+    try:
+        if weights.id is not None:
+            Weights(session, project_id).get(weights.id)
+    except NotFound as error:
+        raise wrong("/weights/id", error.detail) from error
+    if weights.job is not None:
+        _check_trained(session, project_id, weights.job)
+
+
+def _check_trained(session: Session, project_id: str, job_id: str) -> None:
+    jobs = Jobs(session, project_id)
+    try:
+        job = jobs.get(job_id)
+        if not job.is_terminal:
+            raise wrong("/weights/job", f"Job {job_id} is {job.state}; wait until it has ended.")
+        jobs.artifact(job_id, TRAINED)
+    except NotFound as error:
+        raise wrong("/weights/job", error.detail) from error

@@ -1,0 +1,119 @@
+"""Paths of jobs."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Response
+from fastapi.responses import JSONResponse
+
+from api.idempotency import OnceDep
+from api.jobs import service
+from api.jobs.filters import FiltersDep
+from api.jobs.schemas import (
+    ArtifactPage,
+    AttemptPage,
+    EventPage,
+    History,
+    JobIn,
+    JobOut,
+    JobPage,
+    ValidationOut,
+)
+from api.paging import PageDep, listed
+from api.strict import StrictRoute
+from api.watching import etag, hints, is_known
+from api.wiring import ProjectDep, SessionDep, WiringDep
+from core.jobs import Jobs
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=StrictRoute)
+validations = APIRouter(prefix="/v1/validations", tags=["jobs"], route_class=StrictRoute)
+
+
+@validations.post("", response_model=ValidationOut, operation_id="validate_job")
+def validate(body: JobIn, session: SessionDep, wiring: WiringDep, project_id: ProjectDep) -> dict[str, Any]:
+    """Check a job without storing it: shapes, parameters, memory and steps, warnings."""
+    return service.validate(session, wiring, project_id, body)
+
+
+@router.post("", status_code=201, response_model=JobOut, operation_id="create_job")
+def submit(body: JobIn, once: OnceDep, wiring: WiringDep, project_id: ProjectDep) -> Response:
+    """Queue a job."""
+    asked = body.model_dump(exclude_unset=True)
+    return once.do(asked, lambda unit: service.submit(unit, wiring, project_id, body))
+
+
+@router.get("", response_model=JobPage, operation_id="list_jobs")
+def browse(filters: FiltersDep, page: PageDep, session: SessionDep, project_id: ProjectDep) -> dict[str, Any]:
+    """List jobs, newest first."""
+    return listed(Jobs(session, project_id).page(filters, page.size, page.after), service.show)
+
+
+@router.get("/{job_id}", response_model=JobOut, operation_id="get_job")
+def read(
+    job_id: str,
+    session: SessionDep,
+    project_id: ProjectDep,
+    if_none_match: Annotated[str | None, Header()] = None,
+) -> Response:
+    """Say how a job is; with the ETag of the last answer, 304 as long as nothing has changed."""
+    job = Jobs(session, project_id).get(job_id)
+    if is_known(if_none_match, etag(job)):
+        return Response(status_code=304, headers=hints(job))
+    return JSONResponse(service.show(job).model_dump(mode="json"), headers=hints(job))
+
+
+@router.post("/{job_id}/cancel", status_code=202, response_model=JobOut, operation_id="cancel_job")
+def cancel(job_id: str, once: OnceDep, project_id: ProjectDep) -> Response:
+    """Stop a job; what it has left so far stays."""
+    return once.do(None, lambda unit: service.change(unit, job_id, Jobs(unit.session, project_id).cancel))
+
+
+@router.post("/{job_id}/pause", status_code=202, response_model=JobOut, operation_id="pause_job")
+def pause(job_id: str, once: OnceDep, project_id: ProjectDep) -> Response:
+    """Let a job rest at a checkpoint."""
+    return once.do(None, lambda unit: service.change(unit, job_id, Jobs(unit.session, project_id).pause))
+
+
+@router.post("/{job_id}/resume", status_code=202, response_model=JobOut, operation_id="resume_job")
+def resume(job_id: str, once: OnceDep, project_id: ProjectDep) -> Response:
+    """Let a paused job go on."""
+    return once.do(None, lambda unit: service.change(unit, job_id, Jobs(unit.session, project_id).resume))
+
+
+@router.get("/{job_id}/metrics", response_model=History, operation_id="get_metrics")
+def metrics(job_id: str, session: SessionDep, project_id: ProjectDep) -> History:
+    """Read the history so far: one list for each Keras log name."""
+    jobs = Jobs(session, project_id)
+    return service.history(jobs.epochs(jobs.get(job_id).id))
+
+
+@router.get("/{job_id}/events", response_model=EventPage, operation_id="list_events")
+def events(
+    job_id: str,
+    session: SessionDep,
+    project_id: ProjectDep,
+    after: Annotated[int, Query(ge=0, lt=2**63)] = 0,
+    page_size: Annotated[int, Query(ge=1, le=1_000)] = 200,
+    page_token: Annotated[str | None, Query(pattern=r"^\d{1,18}$")] = None,
+) -> dict[str, Any]:
+    """Read a job's story from event number `after` on; numbers have no gap."""
+    jobs = Jobs(session, project_id)
+    job = jobs.get(job_id)
+    after = max(after, int(page_token or 0))
+    items = [service.show_event(event) for event in jobs.events(job.id, after, page_size)]
+    last = items[-1].seq if items else after
+    more = len(items) == page_size and last < job.last_event
+    return {"items": items, "next_after": last, "next_page_token": str(last) if more else None}
+
+
+@router.get("/{job_id}/attempts", response_model=AttemptPage, operation_id="list_attempts")
+def attempts(job_id: str, session: SessionDep, project_id: ProjectDep) -> dict[str, Any]:
+    """List the tries at a job, first to last."""
+    jobs = Jobs(session, project_id)
+    return {"items": [service.show_attempt(row) for row in jobs.attempts(jobs.get(job_id).id)]}
+
+
+@router.get("/{job_id}/artifacts", response_model=ArtifactPage, operation_id="list_artifacts")
+def artifacts(job_id: str, session: SessionDep, project_id: ProjectDep) -> dict[str, Any]:
+    """List the files a job has left so far."""
+    jobs = Jobs(session, project_id)
+    return {"items": [service.show_artifact(row) for row in jobs.artifacts(jobs.get(job_id).id)]}

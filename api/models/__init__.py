@@ -1,0 +1,1 @@
+"""Models: definitions kept for later jobs."""

@@ -1,0 +1,1 @@
+"""Predictions and evaluations: short runs on trained weights, answered at once."""

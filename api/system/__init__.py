@@ -1,0 +1,1 @@
+"""What an operator and a curious client ask: health, metrics, capabilities."""

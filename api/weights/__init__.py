@@ -1,0 +1,1 @@
+"""Weights: files that a job may start from."""

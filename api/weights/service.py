@@ -1,0 +1,77 @@
+"""What happens to weights files: they are told by their first bytes, and parsed only in a worker."""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from api.idempotency import Answer
+from api.uploads import Upload, wrong
+from api.weights.schemas import WeightsOut
+from api.wiring import Wiring
+from core.blobs import weights_key
+from core.errors import BadWeights
+from core.ids import new_id
+from core.models import Weights
+from core.tables import WeightsFile
+from core.unit import Unit
+
+HDF5 = b"\x89HDF\r\n\x1a\n"
+MAX_HEADER_BYTES = 16 * 2**20
+KERNELS = ("tensorflow", "theano")
+
+
+def create(unit: Unit, wiring: Wiring, project_id: str, upload: Upload) -> Answer:
+    """Store a weights file.
+
+    Raises:
+        BadWeights: It is neither HDF5 nor safetensors.
+        Unprocessable: A field beside it is wrong.
+    """
+    (kernels,) = upload.take("kernels")
+    kernels = kernels or KERNELS[0]
+    if kernels not in KERNELS:
+        raise wrong("kernels", f'`kernels` is {kernels[:40]!r}; it can be "tensorflow" or "theano".')
+    row = WeightsFile(id=new_id("wts"), project_id=project_id, kernels=kernels)
+    row.format = _format(upload.path, upload.bytes)
+    row.bytes, row.sha256, row.blob = upload.bytes, upload.sha256, weights_key(project_id, row.id)
+    unit.on_rollback(partial(wiring.blobs.delete, row.blob))
+    wiring.blobs.put_file(row.blob, upload.path)
+    Weights(unit.session, project_id).add(row)
+    body = WeightsOut.model_validate(row).model_dump(mode="json")
+    return Answer(201, body, {"Location": f"/v1/weights/{row.id}"})
+
+
+def _format(path: Path, size: int) -> str:
+    with path.open("rb") as file:
+        start = file.read(8)
+        if start == HDF5:
+            return "hdf5"
+        length = int.from_bytes(start, "little")
+        is_plausible = len(start) == 8 and 2 <= length <= min(MAX_HEADER_BYTES, size - 8)
+        if is_plausible and _is_header(file.read(length), size - 8 - length):
+            return "safetensors"
+    raise BadWeights(
+        "The file is neither HDF5 (what save_weights writes) nor safetensors, or was cut short; "
+        "pickles, .pt and .npz files are never read as weights.",
+        errors=[{"pointer": "/file", "detail": "neither HDF5 nor safetensors"}],
+    )
+
+
+def _is_header(content: bytes, room: int) -> bool:
+    try:
+        header = json.loads(content)
+    except (ValueError, RecursionError):
+        return False
+    if not isinstance(header, dict):
+        return False
+    return all(_is_entry(entry, room) for name, entry in header.items() if name != "__metadata__")
+
+
+def _is_entry(entry: Any, room: int) -> bool:
+    if not isinstance(entry, dict) or not {"dtype", "shape", "data_offsets"} <= entry.keys():
+        return False
+    match entry["data_offsets"]:
+        case [int(start), int(end)]:
+            return 0 <= start <= end <= room
+    return False

@@ -1,0 +1,68 @@
+"""What a route may ask for."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from threading import BoundedSemaphore
+from typing import Annotated
+
+from fastapi import Depends, Request
+from sqlalchemy.orm import Session, sessionmaker
+
+from api.access import project_of
+from core.blobs import Blobs
+from core.queue import Queue
+from core.settings import Settings
+from core.unit import reading
+from engine.limits import Limits
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """What the whole gateway shares."""
+
+    settings: Settings
+    sessions: sessionmaker[Session]
+    queue: Queue
+    blobs: Blobs
+    limits: Limits
+    #: Places for callers who wait for a prediction.
+    lanes: BoundedSemaphore
+
+
+def engine_limits(settings: Settings) -> Limits:
+    """Hand the operator's bounds to the engine."""
+    return Limits(
+        max_layers=settings.max_layers,
+        max_parameters=settings.max_parameters,
+        max_memory_bytes=settings.max_memory_bytes,
+        max_epochs=settings.max_epochs,
+        max_batch_size=settings.max_batch_size,
+    )
+
+
+def the_wiring(request: Request) -> Wiring:
+    """Fetch what `create_app` put together."""
+    wiring: Wiring = request.app.state.wiring
+    return wiring
+
+
+WiringDep = Annotated[Wiring, Depends(the_wiring)]
+
+
+def the_project(request: Request, wiring: WiringDep) -> str:
+    """Say whose things this request may see."""
+    with reading(wiring.sessions) as session:
+        return project_of(request, session, wiring.settings.host)
+
+
+ProjectDep = Annotated[str, Depends(the_project)]
+
+
+def open_session(wiring: WiringDep) -> Iterator[Session]:
+    """Open a session that only looks."""
+    with reading(wiring.sessions) as session:
+        yield session
+
+
+#: scope="function" closes the session before the answer is sent, not after it.
+SessionDep = Annotated[Session, Depends(open_session, scope="function")]
