@@ -38,7 +38,7 @@ def sparse_categorical_accuracy(t: Tensor, p: Tensor) -> Tensor:
 @METRICS.register("top_k_categorical_accuracy")
 def top_k_categorical_accuracy(t: Tensor, p: Tensor, k: int = 5) -> Tensor:
     """How often the class is among the five largest predictions."""
-    top = p.argsort(-1, stable=True)[..., -k:]  # of equal predictions the later ones count, as in Keras 1
+    top = p.argsort(dim=-1, stable=True)[..., -k:]  # of equal predictions the later ones count, as in Keras 1
     return (top == t.argmax(-1, keepdim=True)).any(-1).float().mean()
 
 

@@ -29,8 +29,11 @@ class ArraySpec:
 
     @property
     def kind(self) -> str:
-        """The letter numpy has for the type: f, i, u, b, …"""
-        return np.dtype(self.dtype).kind
+        """The letter numpy has for the type: f, i, u, b, …; `?` for what it cannot name."""
+        try:
+            return np.dtype(self.dtype).kind
+        except TypeError:  # such as "str32", which numpy writes but does not read
+            return "?"
 
 
 #: Describes one array of a stored dataset; raises LookupError with words for the user.

@@ -1,0 +1,67 @@
+"""What the service says of itself is told by the classes, and every class tells enough."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from engine.arguments import Description, kinds
+from engine.callbacks import CALLBACKS
+from engine.capabilities import argument_meanings, capabilities
+from engine.constraints import CONSTRAINTS
+from engine.layer import LAYERS
+from engine.optimizers import OPTIMIZERS
+from engine.plan import Evaluate, Fit, Predict
+
+CLASSES: list[type[Description]] = [
+    *(registry[name] for registry in (LAYERS, OPTIMIZERS, CONSTRAINTS, CALLBACKS) for name in registry),
+    Fit,
+    Evaluate,
+    Predict,
+]
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_every_argument_is_documented(cls):
+    documented = argument_meanings(cls)
+    assert [each for each in kinds(cls) if each not in documented] == []
+    assert cls.__doc__.splitlines()[0].endswith(".")
+
+
+@pytest.mark.parametrize("name", sorted(LAYERS))
+def test_every_layer_says_its_shapes(name):
+    assert "Shape:" in LAYERS[name].__doc__
+    if LAYERS[name].weights is not LAYERS["Activation"].weights:
+        assert "Weights:" in LAYERS[name].__doc__
+
+
+def test_a_layer_is_described_with_its_arguments_in_keras_1s_order():
+    dense = capabilities()["layers"]["Dense"]
+    names = [each["name"] for each in dense["arguments"]]
+    assert names[:3] == ["output_dim", "init", "activation"]
+    assert dense["arguments"][0] == {
+        "name": "output_dim",
+        "takes": "an integer of 1 or more",
+        "required": True,
+        "meaning": "Width of the output.",
+    }
+    assert dense["arguments"][1]["default"] == "glorot_uniform"
+    assert dense["meaning"].startswith("Fully connected")
+
+
+def test_capabilities_are_json_and_name_aliases():
+    told = json.loads(json.dumps(capabilities(), allow_nan=False))
+    assert told["losses"]["mean_squared_error"]["aliases"] == ["MSE", "mse"]
+    assert told["metrics"]["accuracy"]["aliases"] == ["acc"]
+    assert set(told["callbacks"]) == {"EarlyStopping", "LearningRateScheduler", "ModelCheckpoint", "ReduceLROnPlateau"}
+
+
+def test_describing_and_checking_needs_no_torch():
+    code = (
+        "import sys, engine.plan, engine.capabilities; engine.capabilities.capabilities(); "
+        "engine.plan.Plan.read({'model': {'class_name': 'Sequential', 'config': [{'class_name': 'Dense', 'config': "
+        "{'output_dim': 1, 'input_dim': 2}}]}, 'predict': {'x': [[1, 2]]}}, None); "
+        "sys.exit('torch' in sys.modules or 'h5py' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
