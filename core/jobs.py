@@ -81,8 +81,7 @@ class Jobs:
         elif job.state != JobState.CANCELLING:
             job.wish = "cancel"
             move(self.session, job, JobState.CANCELLING, "cancelled_by_user")
-        self.session.flush()
-        return job
+        return self._saved(job)
 
     def pause(self, job_id: str) -> Job:
         """Let a job rest, with a checkpoint, until it is resumed.
@@ -99,8 +98,7 @@ class Jobs:
         elif job.state == JobState.RUNNING:
             job.wish = "pause"
             move(self.session, job, JobState.PAUSING, "paused_by_user")
-        self.session.flush()
-        return job
+        return self._saved(job)
 
     def resume(self, job_id: str) -> Job:
         """Queue a paused job again; a job that is still pausing goes on.
@@ -117,8 +115,7 @@ class Jobs:
         elif job.state == JobState.PAUSING:
             job.wish = None
             move(self.session, job, JobState.RUNNING, "resumed_by_user")
-        self.session.flush()
-        return job
+        return self._saved(job)
 
     def events(self, job_id: str, after: int, limit: int) -> Sequence[Event]:
         """List what happened to a job since event number `after`."""
@@ -168,6 +165,12 @@ class Jobs:
         job = self.session.scalar(query)
         if job is None:
             raise NotFound(f"There is no job {job_id!r}; GET /v1/jobs lists those there are.")
+        return job
+
+    def _saved(self, job: Job) -> Job:
+        """Write a job, and read back what the database's clock has put into it."""
+        self.session.flush()
+        self.session.refresh(job)
         return job
 
     def _live(self, job_id: str, verb: str) -> Job:

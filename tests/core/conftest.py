@@ -1,0 +1,82 @@
+import shutil
+
+import pytest
+
+from core.database import make_engine, make_sessions, migrate
+from core.ids import DEFAULT_PROJECT, new_id
+from core.jobs import Jobs
+from core.tables import Dataset, Job, Project
+from core.unit import reading
+from tests.postgres import clean_postgres, migrated_postgres, postgres_socket  # noqa: F401
+
+WORKER = "worker-1"
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory):
+    """A migrated SQLite file, made once and copied by each test."""
+    path = tmp_path_factory.mktemp("database") / "empty.db"
+    migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def sqlite_url(tmp_path, empty_database):
+    shutil.copy(empty_database, tmp_path / "yard.db")
+    return f"sqlite:///{tmp_path}/yard.db"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request):
+    """The same test on both databases."""
+    return request.getfixturevalue({"sqlite": "sqlite_url", "postgres": "clean_postgres"}[request.param])
+
+
+@pytest.fixture
+def sessions(url):
+    engine = make_engine(url)
+    yield make_sessions(engine)
+    engine.dispose()
+
+
+@pytest.fixture
+def look(sessions):
+    """Read rows as they are now."""
+
+    def look(query):
+        with reading(sessions) as session:
+            return session.scalars(query).all()
+
+    return look
+
+
+@pytest.fixture
+def make_job(sessions):
+    def make_job(kind="training", project_id=DEFAULT_PROJECT, datasets=(), **values):
+        job = Job(id=new_id("job"), project_id=project_id, kind=kind, labels={}, definition={}, seed=7)
+        for name, value in values.items():
+            setattr(job, name, value)
+        with sessions.begin() as session:
+            Jobs(session, project_id).add(job, datasets)
+        return job.id
+
+    return make_job
+
+
+@pytest.fixture
+def make_dataset(sessions):
+    def make_dataset(project_id=DEFAULT_PROJECT):
+        row = Dataset(id=new_id("ds"), project_id=project_id, name="d", format="npz", bytes=1, sha256="0")
+        row.state, row.arrays, row.blob = "ready", {}, f"projects/{project_id}/datasets/{row.id}"
+        with sessions.begin() as session:
+            session.add(row)
+        return row.id
+
+    return make_dataset
+
+
+@pytest.fixture
+def other_project(sessions):
+    with sessions.begin() as session:
+        session.add(Project(id="prj_other", name="other"))
+    return "prj_other"

@@ -1,0 +1,269 @@
+"""What a caller may do to jobs, on both databases."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from core import leases
+from core.datasets import Datasets
+from core.errors import DatasetInUse, JobFinished, NotFound, StateConflict
+from core.ids import DEFAULT_PROJECT
+from core.jobs import Filters, Jobs, count_by_state
+from core.tables import Artifact, Checkpoint, Dataset, Event, Job, JobDataset
+
+
+@pytest.fixture
+def jobs(sessions):
+    """Call a query in a transaction of its own."""
+
+    class Calls:
+        def __getattr__(self, name):
+            def call(*arguments, project_id=DEFAULT_PROJECT):
+                with sessions.begin() as session:
+                    return getattr(Jobs(session, project_id), name)(*arguments)
+
+            return call
+
+    return Calls()
+
+
+@pytest.fixture
+def begin(sessions):
+    def begin(kinds=("training",)):
+        with sessions.begin() as session:
+            return leases.claim(session, "worker", 30.0, kinds)
+
+    return begin
+
+
+@pytest.fixture
+def end(sessions):
+    def end(job_id, state="succeeded", **named):
+        with sessions.begin() as session:
+            return leases.finish(session, job_id, 1, "worker", state, **named)
+
+    return end
+
+
+def test_a_new_job_has_its_first_event(make_job, look):
+    make_job()
+    (event,) = look(select(Event))
+    assert (event.seq, event.type, event.data["to"]) == (1, "state", "queued")
+
+
+def test_a_queued_job_is_cancelled_at_once(make_job, jobs):
+    job = jobs.cancel(make_job())
+    assert (job.state, job.reason) == ("cancelled", "cancelled_by_user")
+    assert job.finished_at is not None
+
+
+def test_a_running_job_is_cancelled_by_a_wish(make_job, jobs, begin, end):
+    job_id = make_job()
+    begin()
+
+    job = jobs.cancel(job_id)
+
+    assert (job.state, job.wish, job.finished_at) == ("cancelling", "cancel", None)
+    assert end(job_id, "cancelled") == "cancelled"
+
+
+def test_cancelling_twice_is_one_change(make_job, jobs, begin):
+    job_id = make_job()
+    begin()
+    assert jobs.cancel(job_id).version == jobs.cancel(job_id).version
+
+
+def test_a_pausing_job_can_still_be_cancelled(make_job, jobs, begin):
+    job_id = make_job()
+    begin()
+    jobs.pause(job_id)
+    job = jobs.cancel(job_id)
+    assert (job.state, job.wish) == ("cancelling", "cancel")
+
+
+def test_a_queued_job_pauses_at_once_and_waits_again_when_resumed(make_job, jobs, begin):
+    job_id = make_job()
+    assert jobs.pause(job_id).state == "paused"
+    assert begin() is None
+    assert jobs.resume(job_id).state == "queued"
+    assert begin() is not None
+
+
+def test_a_job_that_is_pausing_goes_on_when_resumed(make_job, jobs, begin, end):
+    job_id = make_job()
+    begin()
+    assert jobs.pause(job_id).state == "pausing"
+
+    job = jobs.resume(job_id)
+
+    assert (job.state, job.wish) == ("running", None)
+    assert end(job_id, "paused") == "queued", "the runner had already stopped: the job waits again"
+
+
+@pytest.mark.parametrize("act", ["pause", "resume"])
+def test_a_job_that_is_being_cancelled_does_nothing_else(act, make_job, jobs, begin):
+    job_id = make_job()
+    begin()
+    jobs.cancel(job_id)
+    with pytest.raises(StateConflict, match="being cancelled"):
+        getattr(jobs, act)(job_id)
+
+
+@pytest.mark.parametrize("act", ["cancel", "pause", "resume"])
+@pytest.mark.parametrize("state", ["succeeded", "failed", "cancelled"])
+def test_a_terminal_state_never_changes(act, state, make_job, jobs, begin, end, look):
+    job_id = make_job()
+    begin()
+    end(job_id, state)
+    before = look(select(Job.version))
+
+    with pytest.raises(JobFinished) as refusal:
+        getattr(jobs, act)(job_id)
+
+    assert refusal.value.extra == {"job_id": job_id, "state": state}
+    assert look(select(Job.version)) == before
+
+
+def test_a_cancel_and_an_end_that_race_leave_one_terminal_state(make_job, jobs, begin, end, look):
+    for _ in range(5):
+        job_id = make_job()
+        begin()
+        start = threading.Barrier(2)
+
+        def cancel(job_id=job_id, start=start):
+            start.wait()
+            try:
+                jobs.cancel(job_id)
+            except JobFinished:
+                return "late"
+            return "in time"
+
+        def finish(job_id=job_id, start=start):
+            start.wait()
+            return end(job_id)
+
+        with ThreadPoolExecutor(2) as pool:
+            cancelled, finished = pool.submit(cancel), pool.submit(finish)
+            assert cancelled.result() in ("late", "in time")
+            assert finished.result() == "succeeded"
+        ends = [event for event in look(select(Event).where(Event.job_id == job_id)) if event.data["to"] == "succeeded"]
+        assert len(ends) == 1
+
+
+@pytest.mark.parametrize("act", ["get", "cancel", "pause", "resume"])
+def test_a_job_of_another_project_does_not_exist(act, make_job, jobs, other_project):
+    job_id = make_job()
+    with pytest.raises(NotFound, match=job_id):
+        getattr(jobs, act)(job_id, project_id=other_project)
+    assert jobs.get(job_id).state == "queued"
+
+
+def test_pages_are_cut_after_the_filters(make_job, jobs):
+    red = [make_job(labels={"team": "red"}) for _ in range(5)]
+    for _ in range(5):
+        make_job(labels={"team": "blue"})
+
+    first = jobs.page(Filters(labels={"team": "red"}), 3, None)
+    second = jobs.page(Filters(labels={"team": "red"}), 3, first.next)
+
+    assert [job.id for job in [*first.items, *second.items]] == red[::-1]
+    assert second.next is None
+
+
+def test_a_job_made_meanwhile_moves_no_page(make_job, jobs):
+    old = [make_job() for _ in range(4)]
+    first = jobs.page(Filters(), 2, None)
+    make_job()
+    second = jobs.page(Filters(), 2, first.next)
+    assert [job.id for job in [*first.items, *second.items]] == old[::-1]
+
+
+def test_lists_narrow_by_state_and_time_and_hide_express_jobs(make_job, jobs, begin, other_project):
+    first, second = make_job(), make_job()
+    begin()
+    make_job(kind="express")
+    make_job(project_id=other_project)
+
+    moment = jobs.get(first).created_at
+
+    assert [job.id for job in jobs.page(Filters(), 9, None).items] == [second, first]
+    assert [job.id for job in jobs.page(Filters(states=["running"]), 9, None).items] == [first]
+    assert jobs.page(Filters(created_after=moment + timedelta(hours=1)), 9, None).items == []
+    assert len(jobs.page(Filters(created_after=moment - timedelta(hours=1)), 9, None).items) == 2
+
+
+def test_labels_with_odd_but_legal_keys_can_be_found(make_job, jobs):
+    job_id = make_job(labels={"a.b/c-d": "x:y"})
+    assert [job.id for job in jobs.page(Filters(labels={"a.b/c-d": "x:y"}), 9, None).items] == [job_id]
+
+
+def test_a_forgotten_job_leaves_no_row_and_names_its_blobs(make_job, jobs, begin, end, look, sessions):
+    job_id = make_job()
+    begin()
+    with sessions.begin() as session:
+        named = {"bytes": 1, "sha256": "0"}
+        leases.artifact(session, job_id, 1, "worker", name="a", format="json", blob="b1", **named)
+        leases.checkpointed(session, job_id, 1, "worker", step=1, epoch=0, blob="b2", keep=1, **named)
+    end(job_id)
+
+    assert sorted(jobs.forget(job_id)) == ["b1", "b2"]
+    assert [look(select(table)) for table in (Job, Event, Artifact, Checkpoint)] == [[], [], [], []]
+
+
+def test_jobs_are_counted_by_state(make_job, begin, sessions):
+    make_job()
+    make_job()
+    make_job(kind="express")
+    begin()
+    with sessions.begin() as session:
+        counts = count_by_state(session)
+    assert (counts["queued"], counts["running"], counts["paused"]) == (1, 1, 0)
+
+
+def test_a_dataset_a_live_job_needs_is_not_deleted(make_job, make_dataset, jobs, sessions, look):
+    dataset_id = make_dataset()
+    job_id = make_job(datasets=[dataset_id, dataset_id])
+
+    with pytest.raises(DatasetInUse, match=job_id), sessions.begin() as session:
+        Datasets(session, DEFAULT_PROJECT).remove(dataset_id)
+
+    jobs.cancel(job_id)
+    with sessions.begin() as session:
+        assert Datasets(session, DEFAULT_PROJECT).remove(dataset_id).endswith(dataset_id)
+    assert look(select(JobDataset)) == []
+
+
+def test_a_job_cannot_hold_a_dataset_of_another_project(make_job, make_dataset, other_project, look):
+    dataset_id = make_dataset(other_project)
+    with pytest.raises(NotFound):
+        make_job(datasets=[dataset_id])
+    assert look(select(Job)) == []
+
+
+def test_a_job_and_a_deletion_that_race_never_both_win(make_job, make_dataset, sessions, look):
+    for _ in range(6):
+        dataset_id = make_dataset()
+        start = threading.Barrier(2)
+
+        def submit(dataset_id=dataset_id, start=start):
+            start.wait()
+            try:
+                return make_job(datasets=[dataset_id])
+            except NotFound:
+                return None
+
+        def remove(dataset_id=dataset_id, start=start):
+            start.wait()
+            try:
+                with sessions.begin() as session:
+                    return Datasets(session, DEFAULT_PROJECT).remove(dataset_id)
+            except DatasetInUse:
+                return None
+
+        with ThreadPoolExecutor(2) as pool:
+            made, removed = pool.submit(submit), pool.submit(remove)
+            assert (made.result() is None) != (removed.result() is None)
+        assert len(look(select(Dataset).where(Dataset.id == dataset_id))) == (1 if made.result() else 0)

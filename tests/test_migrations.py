@@ -1,0 +1,92 @@
+"""Migrations go up, down and up again, and end where the tables are."""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import inspect, text
+
+from core.database import alembic_config, make_engine, migrate
+from core.tables import Base
+from tests.postgres import make_postgres, postgres_socket  # noqa: F401
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request, tmp_path):
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/yard.db"
+    return request.getfixturevalue("make_postgres")()
+
+
+@pytest.fixture
+def engine(url):
+    engine = make_engine(url)
+    yield engine
+    engine.dispose()
+
+
+def tables(engine):
+    return set(inspect(engine).get_table_names())
+
+
+def test_migrations_go_up_and_down_and_up_again(url, engine):
+    migrate(url)
+    assert tables(engine) == {*Base.metadata.tables, "alembic_version"}
+
+    command.downgrade(alembic_config(url), "base")
+    assert tables(engine) == {"alembic_version"}
+
+    migrate(url)
+    assert tables(engine) == {*Base.metadata.tables, "alembic_version"}
+
+
+def test_migrations_end_where_the_tables_are(url, engine):
+    migrate(url)
+
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_migrating_twice_changes_nothing(url, engine):
+    migrate(url)
+    migrate(url)
+
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM projects")) == 1
+
+
+def test_two_processes_may_migrate_at_once(url):
+    program = "import sys; from core.database import migrate; migrate(sys.argv[1])"
+
+    def run(_):
+        return subprocess.run([sys.executable, "-c", program, url], cwd=ROOT, capture_output=True, text=True)
+
+    with ThreadPoolExecutor() as pool:
+        ended = list(pool.map(run, range(2)))
+
+    assert [(each.returncode, each.stderr) for each in ended] == [(0, ""), (0, "")]
+
+
+def test_alembic_itself_reads_the_settings(tmp_path):
+    url = f"sqlite:///{tmp_path}/yard.db"
+    environment = {**os.environ, "TRAINYARD_DATABASE_URL": url}
+
+    for arguments in (["upgrade", "head"], ["check"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "alembic", "-c", "migrations/alembic.ini", *arguments],
+            cwd=ROOT, env=environment, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+
+    engine = make_engine(url)
+    assert "jobs" in tables(engine)
+    engine.dispose()
