@@ -1,0 +1,63 @@
+"""What can go wrong on the caller's side of the wire.
+
+TrainyardError
+├── Unreachable     nobody answers at that address
+├── Refused         the service answered with a problem
+├── BadFile         a file of the caller's cannot be used
+├── YardError       the embedded yard cannot start
+└── Missing         the service's packages are not installed
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class TrainyardError(Exception):
+    """Something the caller can read and act on."""
+
+
+class Unreachable(TrainyardError):
+    """Nobody answers at the service's address."""
+
+
+class BadFile(TrainyardError):
+    """A file of the caller's is missing or does not hold what it should."""
+
+
+class YardError(TrainyardError):
+    """The embedded yard cannot start or keep running."""
+
+
+class Missing(TrainyardError):
+    """Packages that only the service needs are not installed."""
+
+    def __init__(self, package: str | None) -> None:
+        super().__init__(
+            f"This command runs the service itself and needs {package or 'its packages'}, which is not "
+            "installed here. Install it with: pip install 'trainyard[worker]'"
+        )
+
+
+class Refused(TrainyardError):
+    """The service said no, and why (RFC 9457).
+
+    Args:
+        status: HTTP status.
+        problem: The problem's members; empty when the answer was not a problem.
+    """
+
+    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
+        self.status = status
+        self.problem = dict(problem)
+        super().__init__("\n".join(self._lines()))
+
+    def _lines(self) -> list[str]:
+        title = self.problem.get("title") or "The service refused"
+        detail = self.problem.get("detail") or ""
+        errors = [error for error in self.problem.get("errors") or [] if isinstance(error, dict)]
+        pointed = [f"  {error.get('pointer') or '/'}: {error.get('detail', '')}" for error in errors]
+        told = any(error.get("detail") == detail for error in errors)
+        lines = [f"{title} ({self.status})", *([] if told or not detail else [f"  {detail}"]), *pointed]
+        if self.status >= 500 and self.problem.get("request_id"):
+            lines.append(f"  request {self.problem['request_id']}")
+        return lines

@@ -1,0 +1,223 @@
+"""The REST client: one method per thing a person asks of the service."""
+
+import hashlib
+import io
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from trainyard.errors import BadFile, Refused, TrainyardError, Unreachable
+
+Json = dict[str, Any]
+
+#: Told how many bytes have gone or come so far.
+Moved = Callable[[int], None]
+
+TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
+DEFAULT_URL = "http://127.0.0.1:8000"
+
+_TRIES = 4
+_PASSING = frozenset({429, 503})
+_PAUSE_SECONDS = 0.25
+_POLL_SECONDS = (0.1, 1.0)
+
+
+class Client:
+    """Speaks to one service as one project.
+
+    Args:
+        url: Where the service listens; `TRAINYARD_URL`, or else the local yard.
+        api_key: `ty_…`; `TRAINYARD_API_KEY`, or else none.
+        transport: Stands in for the network in tests.
+    """
+
+    def __init__(
+        self, url: str | None = None, api_key: str | None = None, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        self.url = (url or os.environ.get("TRAINYARD_URL") or DEFAULT_URL).rstrip("/")
+        key = api_key or os.environ.get("TRAINYARD_API_KEY")
+        self._http = httpx.Client(
+            base_url=self.url,
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+            timeout=httpx.Timeout(60, connect=5),
+            transport=transport,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def upload(self, path: Path, name: str | None = None, moved: Moved | None = None) -> Json:
+        """Store a file of arrays as a dataset.
+
+        Raises:
+            BadFile: There is no such file.
+            Refused: The service cannot use what the file holds.
+        """
+        with _open(path, moved) as file:
+            form = {"files": {"file": (path.name, file)}, "data": {"name": name or path.stem}}
+            return self._json("POST", "/v1/datasets", **form)
+
+    def submit(self, job: Json) -> Json:
+        """Queue a job; asked twice because an answer was lost, it is still one job."""
+        return self._json("POST", "/v1/jobs", json=job)
+
+    def job(self, job_id: str) -> Json:
+        """Read a job."""
+        return self._json("GET", f"/v1/jobs/{job_id}")
+
+    def jobs(self, state: str | None = None, limit: int = 20) -> list[Json]:
+        """The newest jobs first."""
+        asked: dict[str, str | int] = {"page_size": limit} | ({"state": state} if state else {})
+        items: list[Json] = self._json("GET", "/v1/jobs", params=asked)["items"]
+        return items
+
+    def watch(self, job_id: str, patience_seconds: float = 60.0) -> Iterator[Json]:
+        """Yield a job each time it has changed, the last time when it has ended.
+
+        A service that is away for less than `patience_seconds` is waited for.
+        """
+        etag: str | None = None
+        pause = _POLL_SECONDS[0]
+        away_since: float | None = None
+        while True:
+            try:
+                seen = {"If-None-Match": etag} if etag else {}
+                answer = self._send("GET", f"/v1/jobs/{job_id}", headers=seen)
+            except Unreachable:
+                away_since = away_since or time.monotonic()
+                if time.monotonic() - away_since > patience_seconds:
+                    raise
+                time.sleep(_POLL_SECONDS[1])
+                continue
+            away_since = None
+            if answer.status_code != 304:
+                etag, pause = answer.headers.get("ETag"), _POLL_SECONDS[0]
+                job: Json = answer.json()
+                yield job
+                if job["state"] in TERMINAL:
+                    return
+            time.sleep(pause)
+            pause = min(pause * 1.5, _POLL_SECONDS[1])
+
+    def act(self, job_id: str, verb: str) -> Json:
+        """Ask for `cancel`, `pause` or `resume`."""
+        return self._json("POST", f"/v1/jobs/{job_id}/{verb}")
+
+    def artifacts(self, job_id: str) -> list[Json]:
+        """What a job has left behind so far."""
+        items: list[Json] = self._json("GET", f"/v1/jobs/{job_id}/artifacts")["items"]
+        return items
+
+    def artifact_url(self, job_id: str, name: str) -> str:
+        """Where an artifact can be fetched from."""
+        return f"{self.url}/v1/jobs/{job_id}/artifacts/{name}"
+
+    def download(self, job_id: str, artifact: Json, folder: Path, moved: Moved | None = None) -> Path:
+        """Fetch an artifact whole, or leave no file at all.
+
+        Raises:
+            TrainyardError: The name is not a plain file name, or the bytes are not the ones promised.
+        """
+        name: str = artifact["name"]
+        if Path(name).name != name:
+            raise TrainyardError(f"The artifact {name!r} of {job_id} has a name that is no plain file name.")
+        folder.mkdir(parents=True, exist_ok=True)
+        target = folder / name
+        partial = folder / f".{name}.{uuid.uuid4().hex}"
+        try:
+            digest = self._fetch(f"/v1/jobs/{job_id}/artifacts/{name}", partial, moved)
+            if digest != artifact["sha256"]:
+                raise TrainyardError(
+                    f"{name} arrived with sha256 {digest}, not {artifact['sha256']} as listed; try again."
+                )
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+        return target
+
+    def _fetch(self, url: str, to: Path, moved: Moved | None) -> str:
+        digest, count = hashlib.sha256(), 0
+        try:
+            with self._http.stream("GET", url, follow_redirects=True) as answer, to.open("wb") as file:
+                if answer.is_error:
+                    answer.read()
+                    raise _refusal(answer)
+                for part in answer.iter_bytes():
+                    digest.update(part)
+                    count += file.write(part)
+                    if moved:
+                        moved(count)
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from error
+        return digest.hexdigest()
+
+    def _json(self, method: str, path: str, **request: Any) -> Json:
+        body: Json = self._send(method, path, **request).json()
+        return body
+
+    def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
+        if method == "POST":
+            request["headers"] = {"Idempotency-Key": str(uuid.uuid4())} | request.get("headers", {})
+        once = "files" in request  # a second try would send the rest of the file, not all of it
+        attempt = 0
+        while True:
+            attempt += 1
+            last = once or attempt == _TRIES
+            try:
+                answer = self._http.request(method, path, **request)
+            except httpx.TransportError as error:
+                if last or isinstance(error, httpx.ConnectError | httpx.UnsupportedProtocol):
+                    raise self._unreachable(error) from error
+            else:
+                if not answer.is_error:
+                    return answer
+                if last or answer.status_code not in _PASSING:
+                    raise _refusal(answer)
+            time.sleep(_PAUSE_SECONDS * 2**attempt)
+
+    def _unreachable(self, error: Exception) -> Unreachable:
+        return Unreachable(
+            f"Nobody answers at {self.url} ({error}). Start a yard with `trainyard up`, "
+            "or say where one is with --url or TRAINYARD_URL."
+        )
+
+
+class _Watched(io.FileIO):
+    """A file that tells how much of it has been read."""
+
+    def __init__(self, path: Path, moved: Moved | None) -> None:
+        super().__init__(path, "rb")
+        self._moved = moved
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        part = super().read(-1 if size is None else size) or b""
+        if self._moved:
+            self._moved(self.tell())
+        return part
+
+
+def _open(path: Path, moved: Moved | None) -> _Watched:
+    try:
+        return _Watched(path, moved)
+    except OSError as error:
+        raise BadFile(f"Cannot read {path}: {error.strerror}.") from error
+
+
+def _refusal(answer: httpx.Response) -> Refused:
+    try:
+        problem = answer.json()
+    except ValueError:
+        problem = None
+    known = problem if isinstance(problem, dict) else {"detail": answer.text[:500]}
+    return Refused(answer.status_code, known)

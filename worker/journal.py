@@ -1,0 +1,153 @@
+"""What an attempt writes down: every write fenced, and patient with a database that is away."""
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session, sessionmaker
+
+from core import leases
+from core.blobs import Blobs, attempt_key
+from core.errors import LostLease
+from core.tables import Checkpoint
+from worker.protocol import Assignment
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_AGAIN_SECONDS = 0.2
+
+
+def patiently(sessions: sessionmaker[Session], seconds: float, act: Callable[[Session], T]) -> T:
+    """Do something in a transaction, trying again while the database is away.
+
+    Raises:
+        LostLease: It was away for longer than `seconds`; whatever was held is not held any more.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            with sessions.begin() as session:
+                return act(session)
+        except DBAPIError as error:
+            if not is_passing(error):
+                raise
+            if time.monotonic() > deadline:
+                raise LostLease(f"the database was away for {seconds:g} s: {error.orig}") from error
+            log.warning("the database is away: %s", error.orig)
+            time.sleep(_AGAIN_SECONDS)
+
+
+def is_passing(error: DBAPIError) -> bool:
+    """Whether the same statement may succeed in a moment."""
+    return error.connection_invalidated or type(error).__name__ in {"OperationalError", "InterfaceError"}
+
+
+class Journal:
+    """One attempt's writes.
+
+    Args:
+        sessions: Where to.
+        blobs: Where files go, under keys of this attempt alone.
+        assignment: Whose they are.
+        lease_seconds: How long to wait for a database that is away.
+    """
+
+    def __init__(
+        self,
+        sessions: sessionmaker[Session],
+        blobs: Blobs,
+        assignment: Assignment,
+        lease_seconds: float,
+    ) -> None:
+        self._sessions, self._blobs, self._assignment = sessions, blobs, assignment
+        self._lease_seconds = lease_seconds
+        self._fence = (assignment.job_id, assignment.attempt, assignment.worker)
+        self._epochs: list[tuple[int, dict[str, Any]]] = []
+        self._artifacts: list[dict[str, Any]] = []
+
+    def report(self, progress: dict[str, Any], metrics: dict[str, Any] | None) -> str | None:
+        """Write how far it is; return what the caller wishes."""
+        return self._write(lambda session: leases.report(session, *self._fence, progress, metrics))
+
+    def epoch(self, epoch: int, logs: dict[str, Any]) -> None:
+        """Keep an epoch's logs for the next write, so that fast epochs share a transaction."""
+        self._epochs.append((epoch, logs))
+
+    def event(self, type: str, data: dict[str, Any]) -> None:
+        """Add to the job's story."""
+        self._write(lambda session: leases.event(session, *self._fence, type, data))
+
+    def checkpoints(self) -> list[Checkpoint]:
+        """What there is to go on from, newest first."""
+        return self._write(lambda session: list(leases.checkpoints(session, self._assignment.job_id)))
+
+    def resumed(self, checkpoint: Checkpoint | None) -> None:
+        """Correct what the attempt went on from."""
+        self._write(lambda session: leases.resumed(session, *self._fence, checkpoint))
+
+    def checkpoint(self, path: Path, step: int, epoch: int, keep: int) -> None:
+        """Store a checkpoint, make it the one to go on from, and drop those it replaces."""
+        key = self._key(f"checkpoint-{step}")
+        size, sha256 = self._blobs.put_file(key, path)
+
+        row: dict[str, Any] = {"step": step, "epoch": epoch, "blob": key, "bytes": size, "sha256": sha256}
+        self._drop(self._write(lambda session: leases.checkpointed(session, *self._fence, **row, keep=keep)))
+
+    def artifact(self, name: str, path: Path, format: str) -> None:
+        """Store a file and keep its row for the end, when all of them appear at once."""
+        size, sha256 = self._blobs.put_file(self._key(name), path)
+        row = {"name": name, "bytes": size, "sha256": sha256, "format": format, "blob": self._key(name)}
+        self._artifacts.append(row)
+
+    def publish(self) -> None:
+        """Make the files stored so far visible."""
+        self._drop(self._write(self._publish))
+        self._artifacts.clear()
+
+    def finish(self, state: str, **end: Any) -> None:
+        """End the attempt, with all that was kept back, in one transaction."""
+
+        def write(session: Session) -> list[str]:
+            replaced = self._publish(session)
+            leases.finish(session, *self._fence, state, **end)
+            return replaced
+
+        self._drop(self._write(write))
+
+    def lose(self, reason: str, max_attempts: int, backoff_seconds: float) -> None:
+        """End the attempt so that another one is made, unless too many were."""
+        self._write(
+            lambda session: leases.lose(
+                session,
+                *self._fence,
+                reason=reason,
+                max_attempts=max_attempts,
+                backoff_seconds=backoff_seconds,
+            )
+        )
+
+    def _write(self, write: Callable[[Session], T]) -> T:
+        def with_epochs(session: Session) -> T:
+            for epoch, logs in self._epochs:
+                leases.epoch(session, *self._fence, epoch, logs)
+            return write(session)
+
+        result = patiently(self._sessions, self._lease_seconds, with_epochs)
+        self._epochs.clear()
+        return result
+
+    def _publish(self, session: Session) -> list[str]:
+        replaced = [leases.artifact(session, *self._fence, **row) for row in self._artifacts]
+        return [blob for blob in replaced if blob]
+
+    def _drop(self, blobs: list[str]) -> None:
+        for blob in blobs:
+            self._blobs.delete(blob)
+
+    def _key(self, name: str) -> str:
+        return attempt_key(self._assignment.project_id, self._assignment.job_id, self._assignment.attempt, name)

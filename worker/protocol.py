@@ -1,0 +1,49 @@
+"""What supervisor and runner say to each other: one JSON object a line.
+
+Down the runner's standard input come assignments; its end means that the supervisor is gone. Up its
+standard output come the words below. All that lasts goes to the database, not through here.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+#: The runner is warm and waits for an assignment.
+READY = "ready"
+#: The first step of the assignment is done.
+STEPPING = "stepping"
+#: The assignment has ended, and its end is written.
+DONE = "done"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assignment:
+    """One attempt at a job, and everything its runner has to be told."""
+
+    job_id: str
+    project_id: str
+    kind: str
+    attempt: int
+    worker: str
+    definition: dict[str, Any]
+    seed: int
+    wish: str | None
+    #: Whether there are checkpoints to go on from.
+    resume: bool
+    #: For files on the way in and out; the supervisor removes it.
+    folder: str
+
+    def line(self) -> bytes:
+        """Write it for a pipe."""
+        return json.dumps(asdict(self)).encode() + b"\n"
+
+    @classmethod
+    def read(cls, line: bytes) -> Self:
+        """Read what `line` wrote."""
+        return cls(**json.loads(line))
+
+    @property
+    def limit_seconds(self) -> float | None:
+        """How long the caller lets the attempt run."""
+        seconds = (self.definition.get("limits") or {}).get("seconds")
+        return None if seconds is None else float(seconds)
