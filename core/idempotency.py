@@ -50,15 +50,12 @@ def reserve(session: Session, ask: Ask, hold_seconds: float, keep_seconds: float
         return reserve(session, ask, hold_seconds, keep_seconds)
     if row.fingerprint != ask.fingerprint:
         raise KeyReused(
-            f"The Idempotency-Key {ask.key!r} was sent before with another body; "
-            "use a new key for a new request."
+            f"The Idempotency-Key {ask.key!r} was sent before with another body; use a new key for a new request."
         )
     if row.status is not None:
         return Stored(status=row.status, headers=row.headers or {}, body=(row.body or {}).get("content"))
     if row.reserved_until and row.reserved_until > now:
-        raise KeyInFlight(
-            f"The first request with the Idempotency-Key {ask.key!r} is still running; try again."
-        )
+        raise KeyInFlight(f"The first request with the Idempotency-Key {ask.key!r} is still running; try again.")
     row.token, row.reserved_until = token, db_now(hold_seconds)
     return token
 
@@ -72,22 +69,16 @@ def complete(session: Session, ask: Ask, token: str, stored: Stored) -> None:
     query = (
         update(Idempotency)
         .where(*_is(ask), Idempotency.token == token, Idempotency.status.is_(None))
-        .values(
-            status=stored.status, headers=stored.headers, body={"content": stored.body}, reserved_until=None
-        )
+        .values(status=stored.status, headers=stored.headers, body={"content": stored.body}, reserved_until=None)
         .returning(Idempotency.key)
     )
     if session.scalar(query) is None:
-        raise KeyInFlight(
-            f"Another request with the Idempotency-Key {ask.key!r} has taken over; ask for its answer."
-        )
+        raise KeyInFlight(f"Another request with the Idempotency-Key {ask.key!r} has taken over; ask for its answer.")
 
 
 def release(session: Session, ask: Ask, token: str) -> None:
     """Give the key back after a refusal, so that the corrected request may carry it."""
-    session.execute(
-        delete(Idempotency).where(*_is(ask), Idempotency.token == token, Idempotency.status.is_(None))
-    )
+    session.execute(delete(Idempotency).where(*_is(ask), Idempotency.token == token, Idempotency.status.is_(None)))
 
 
 def forget(session: Session, keep_seconds: float) -> int:

@@ -37,9 +37,7 @@ class Keys:
 
     def project_of(self, secret: str) -> str | None:
         """Say which project a secret opens, if any."""
-        query = select(ApiKey.project_id).where(
-            ApiKey.hash == fingerprint(secret), ApiKey.revoked_at.is_(None)
-        )
+        query = select(ApiKey.project_id).where(ApiKey.hash == fingerprint(secret), ApiKey.revoked_at.is_(None))
         return self.session.scalar(query)
 
     def any(self) -> bool:

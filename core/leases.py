@@ -275,10 +275,7 @@ def expire(session: Session, max_attempts: int, backoff_seconds: float, limit: i
 def waiting(session: Session, seconds: float = 5.0, limit: int = 100) -> list[str]:
     """List jobs that wait although their bell rang a while ago: it was lost, or nobody was free."""
     query = (
-        select(Job.id)
-        .where(_waits(), Job.updated_at < db_now(-seconds))
-        .order_by(Job.created_at, Job.id)
-        .limit(limit)
+        select(Job.id).where(_waits(), Job.updated_at < db_now(-seconds)).order_by(Job.created_at, Job.id).limit(limit)
     )
     return list(session.scalars(query))
 
@@ -315,10 +312,7 @@ def _write(session: Session, job_id: str, attempt: int, worker: str, **values: A
 def _mine(session: Session, job_id: str, attempt: int, worker: str) -> Job:
     """Lock the row for the rest of the transaction, so that the fence holds until it commits."""
     query = (
-        select(Job)
-        .where(_fence(job_id, attempt, worker))
-        .with_for_update()
-        .execution_options(populate_existing=True)
+        select(Job).where(_fence(job_id, attempt, worker)).with_for_update().execution_options(populate_existing=True)
     )
     job = session.scalar(query)
     if job is None:

@@ -27,9 +27,7 @@ class Models:
         Raises:
             NotFound: The project has no such model.
         """
-        query = select(StoredModel).where(
-            StoredModel.id == model_id, StoredModel.project_id == self.project_id
-        )
+        query = select(StoredModel).where(StoredModel.id == model_id, StoredModel.project_id == self.project_id)
         model = self.session.scalar(query)
         if model is None:
             raise NotFound(f"There is no model {model_id!r}; GET /v1/models lists those there are.")
@@ -60,9 +58,7 @@ class Weights:
         Raises:
             NotFound: The project has no such weights.
         """
-        query = select(WeightsFile).where(
-            WeightsFile.id == weights_id, WeightsFile.project_id == self.project_id
-        )
+        query = select(WeightsFile).where(WeightsFile.id == weights_id, WeightsFile.project_id == self.project_id)
         weights = self.session.scalar(query)
         if weights is None:
             raise NotFound(f"There are no weights {weights_id!r}; upload them with POST /v1/weights.")

@@ -227,9 +227,7 @@ class JobDataset(Base):
     __tablename__ = "job_datasets"
 
     job_id: Mapped[str] = job_key()
-    dataset_id: Mapped[str] = mapped_column(
-        ForeignKey("datasets.id", ondelete="CASCADE"), primary_key=True, index=True
-    )
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"), primary_key=True, index=True)
 
 
 class Event(Base):

@@ -4,6 +4,7 @@ import struct
 import zipfile
 import zlib
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
@@ -18,6 +19,8 @@ MAX_DIRECTORY_BYTES = MAX_ARRAYS * 512
 CHUNK = 2**20
 #: All that zipfile and zlib raise over bytes that are not what they should be.
 DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, RuntimeError, ValueError)
+#: All that numpy raises over a header that is not what it should be: it parses a Python literal.
+BAD_HEADER = (*DAMAGE, KeyError, TypeError, SyntaxError, MemoryError, OverflowError, TokenError)
 
 Header = tuple[tuple[int, ...], bool, np.dtype[Any]]
 
@@ -73,15 +76,7 @@ def _header(file: IO[bytes], name: str) -> Header:
         version = npy.read_magic(file)
         read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[version]
         shape, fortran, dtype = read(file)
-    except (
-        ValueError,
-        KeyError,
-        EOFError,
-        zipfile.BadZipFile,
-        RecursionError,
-        MemoryError,
-        TypeError,
-    ) as error:
+    except BAD_HEADER as error:
         raise BadDataset(
             f"array {name!r} is not in numpy's format, is damaged, or was cut short; write it with numpy.save"
         ) from error
@@ -157,9 +152,7 @@ def _name(member: zipfile.ZipInfo) -> str:
     if member.flag_bits & 0x1:
         raise BadDataset(f"{name!r} is encrypted; write the archive with numpy.savez")
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise BadDataset(
-            f"{name!r} is compressed in a way that numpy does not use; use numpy.savez_compressed"
-        )
+        raise BadDataset(f"{name!r} is compressed in a way that numpy does not use; use numpy.savez_compressed")
     return name.removesuffix(".npy")
 
 
@@ -172,9 +165,7 @@ def _inspect_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> dict[s
             _check_length(name, total, member.file_size - file.tell())
             _check_length(name, total, _count(file))
     except DAMAGE as error:
-        raise BadDataset(
-            f"array {name!r} is damaged or declares more than it holds; upload it again"
-        ) from error
+        raise BadDataset(f"array {name!r} is damaged or declares more than it holds; upload it again") from error
     return describe(shape, dtype)
 
 

@@ -26,9 +26,7 @@ def check_names(names: Iterable[str]) -> list[str]:
     seen: set[str] = set()
     for name in names:
         if not 0 < len(name) <= MAX_NAME or not name.isprintable():
-            raise BadDataset(
-                f"{name[:40]!r} is no name for an array: use 1 to {MAX_NAME} printable characters"
-            )
+            raise BadDataset(f"{name[:40]!r} is no name for an array: use 1 to {MAX_NAME} printable characters")
         if name in seen:
             raise BadDataset(f"{name!r} is there twice; give every array a name of its own")
         seen.add(name)
@@ -49,9 +47,7 @@ def check_array(name: str, shape: Sequence[int], dtype: np.dtype[Any]) -> int:
             "convert it to numbers with .astype('float32')"
         )
     if dtype.kind not in "biuf" or dtype.itemsize > 8:
-        raise BadDataset(
-            f"array {name!r} is of type {dtype}; send booleans, integers or floats up to 64 bits"
-        )
+        raise BadDataset(f"array {name!r} is of type {dtype}; send booleans, integers or floats up to 64 bits")
     if len(shape) == 0:
         raise BadDataset(f"array {name!r} is a single number; the first axis must count the samples")
     if min(shape) < 1:

@@ -31,15 +31,11 @@ def _read(path: Path) -> dict[str, Any]:
     if path.stat().st_size > MAX_JSON_BYTES:
         raise BadDataset(f"a JSON file may have {MAX_JSON_BYTES:,} bytes; send larger data as .npz")
     try:
-        content = json.loads(
-            path.read_text("utf-8-sig"), object_pairs_hook=_unique, parse_constant=_no_constant
-        )
+        content = json.loads(path.read_text("utf-8-sig"), object_pairs_hook=_unique, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise BadDataset(f"the file is not JSON: {error}") from error
     if not isinstance(content, dict):
-        raise BadDataset(
-            'the file must hold an object of arrays, such as {"x": [[0, 1], [1, 0]], "y": [1, 0]}'
-        )
+        raise BadDataset('the file must hold an object of arrays, such as {"x": [[0, 1], [1, 0]], "y": [1, 0]}')
     return content
 
 
