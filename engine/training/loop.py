@@ -22,9 +22,11 @@ from engine.initializations import initialize
 from engine.plan import Fit, Plan
 from engine.sources import Arrays
 from engine.training import checkpoint
+from engine.training.compilation import Stepper
 from engine.training.data import Batch, Feed, Loader, order_of
 from engine.training.noise import NoiseSource
 from engine.training.step import State, Step
+from engine.training.threads import threads_for
 
 
 class Watcher(Protocol):
@@ -74,17 +76,19 @@ class Training:
     def __init__(self, plan: Plan, arrays: Arrays, seed: int, device: str = "cpu", *, stop_on_nan: bool = True) -> None:
         self.plan, self.seed, self.device = plan, seed, torch.device(device)
         self.stop_on_nan = stop_on_nan
+        if self.device.type == "cpu":
+            torch.set_num_threads(threads_for(plan, torch.get_num_threads()))
         self.step = Step(plan.model, plan.compile)
         self.names = plan.compile.metric_names() if plan.compile else []
         self.loader = Loader(plan.model, plan.compile, arrays, self.device)
         self.noise = NoiseSource(seed, self.device)
+        self.stepper = Stepper(self.step, plan.estimate["total_steps"])
         self.state: State = self.step.start(self._initial())
         self.phase = "fit"
         self.epoch = plan.fit.initial_epoch if plan.fit else 0
         self.done = 0  # batches of this epoch
         self.steps = 0
         self.samples = 0
-        self.totals = torch.zeros(len(self.names), dtype=torch.float64, device=self.device)
         self.counted = 0
         self.history: dict[str, Any] = {"epoch": [], "series": {}}
         self.callbacks = (plan.fit.callbacks if plan.fit else None) or ()
@@ -167,7 +171,7 @@ class Training:
             "stop_training": self.stop_training,
             "warned": sorted(self.warned),
         }
-        checkpoint.write(path, self.state | {"totals": self.totals}, facts)
+        checkpoint.write(path, self.state, facts)
 
     def restore(self, path: Path) -> None:
         """Go back to where a checkpoint was written; what follows is the same to the last bit.
@@ -176,12 +180,11 @@ class Training:
             BadFile: The checkpoint is damaged, or of another job.
         """
         state, facts = checkpoint.read(path, self.device)
-        totals = state.pop("totals", None)
-        if totals is None or {k: v.shape for k, v in state.items()} != {k: v.shape for k, v in self.state.items()}:
+        if {k: v.shape for k, v in state.items()} != {k: v.shape for k, v in self.state.items()}:
             raise BadFile("The checkpoint belongs to another model.")
         if self.device.type == "cpu":
             torch.set_num_threads(facts["threads"])  # sums over threads depend on how many there are
-        self.state, self.totals = state, totals
+        self.state = state
         self.seed, self.noise = facts["seed"], NoiseSource(facts["seed"], self.device)
         self.phase, self.epoch, self.done = facts["phase"], facts["epoch"], facts["done"]
         self.steps, self.samples, self.counted = facts["steps"], facts["samples"], facts["counted"]
@@ -255,9 +258,8 @@ class Training:
                 watcher.batch()
 
     def _train_batch(self, batch: Batch) -> None:
-        self.noise.prepare(batch.key, lambda noise: self.step.train(self.state, batch, noise))
-        self.state, values = self.step.train(self.state, batch, self.noise.draw(batch.key, self.steps))
-        self.totals = self.totals + values.double() * batch.size
+        self.noise.prepare(batch.key, lambda noise: self.step.rehearse(self.state, batch, noise))
+        self.state = self.stepper(self.state, batch, self.noise.draw(batch.key, self.steps), self.steps)
         self.counted += batch.size
         self.samples += batch.size
         self.steps += 1
@@ -274,11 +276,11 @@ class Training:
         for name, value in logs.items():
             self.history["series"].setdefault(name, []).append(value)
         self.epoch, self.done, self.counted = self.epoch + 1, 0, 0
-        self.totals = torch.zeros_like(self.totals)
+        self.state["totals"] = torch.zeros_like(self.state["totals"])
         return logs
 
     def _means(self) -> Logs:
-        means = (self.totals / max(1, self.counted)).tolist()
+        means = (self.state["totals"] / max(1, self.counted)).tolist()
         return dict(zip(self.names, means, strict=True))
 
     def _check_finite(self, logs: Logs) -> None:
@@ -300,7 +302,7 @@ class Training:
         return self._judge(feed, self.plan.evaluate.batch_size, watcher)
 
     def _judge(self, feed: Feed, batch_size: int, watcher: Watcher | None = None) -> Logs:
-        totals = torch.zeros_like(self.totals)
+        totals = torch.zeros_like(self.state["totals"])
         with torch.no_grad():
             for batch in feed.batches(batch_size):
                 totals = totals + self.step.test(self.state, batch).double() * batch.size

@@ -8,7 +8,7 @@ from math import prod
 import torch
 from torch import Tensor
 
-from engine.run import Recorder, Replay
+from engine.run import Recorder
 
 _MASK = 2**64 - 1
 
@@ -44,14 +44,14 @@ class NoiseSource:
                 passing(recorder)
             self._asked[key] = recorder.asked
 
-    def draw(self, key: object, step: int) -> Replay:
-        """Draw the noise of one step."""
+    def draw(self, key: object, step: int) -> list[Tensor]:
+        """Draw the noise of one step, in the order it will be asked for."""
         asked = self._asked[key]
         if not asked:
-            return Replay(iter(()))
+            return []
         self.generator.manual_seed(mix(self.seed, step))
         queues = {kind: iter(self._kind(kind, asked)) for kind in {kind for kind, _ in asked}}
-        return Replay(iter([next(queues[kind]) for kind, _ in asked]))
+        return [next(queues[kind]) for kind, _ in asked]
 
     def _kind(self, kind: str, asked: list[tuple[str, tuple[int, ...]]]) -> list[Tensor]:
         shapes = [shape for each, shape in asked if each == kind]

@@ -2,23 +2,22 @@
 
 The state is one flat mapping of tensors and all that a checkpoint needs of them: `params` (every trained weight in one
 vector, so that an optimizer costs a few operations however many layers there are), `weight:…` for the others, `slot:…`
-for the optimizer's memory, and the 0-d `lr` and `k`.
+for the optimizer's memory, the 0-d `lr` and `k`, and `totals`: the epoch's sums of loss and metrics over its samples.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from engine.compiled import Compile
 from engine.model import Sequential
-from engine.run import Noise, Run
+from engine.run import Noise, Replay, Run
 from engine.training.data import Batch
 
 State = dict[str, Tensor]
-Drawn = tuple[Tensor, ...]
 
 
 class Step:
@@ -47,6 +46,7 @@ class Step:
             state |= {f"slot:{name}": torch.ones((), device=device) for name in optimizer.scalars}
             state["lr"] = torch.tensor(getattr(optimizer, "lr"), device=device)  # noqa: B009  # each has one
             state["k"] = torch.zeros((), dtype=torch.float64, device=device)
+            state["totals"] = torch.zeros(1 + len(self.metrics), dtype=torch.float64, device=device)
         return state
 
     def weights(self, state: State) -> dict[str, Tensor]:
@@ -60,21 +60,26 @@ class Step:
         """Return the outputs of a test pass."""
         return self.model.call(_one(x), self.weights(state), Run())
 
-    def train(self, state: State, batch: Batch, noise: Noise) -> tuple[State, Tensor]:
-        """Take one step; the values are the loss and the metrics before it, `(1 + metrics,)`."""
+    def rehearse(self, state: State, batch: Batch, noise: Noise) -> None:
+        """Make a training pass and throw it away, so that `noise` learns what is asked of it."""
+        self.model.call(_one(batch.x), self.weights(state), Run(noise))
+
+    def train(self, state: State, batch: Batch, drawn: Sequence[Tensor]) -> State:
+        """Take one step with the noise drawn for it; `totals` grows by the loss and the metrics before it."""
         weights = self.weights(state)
         leaves = [weights[each.name].detach().requires_grad_() for each in self.trained]
         with torch.enable_grad():
-            run = Run(noise)
+            run = Run(Replay(iter(drawn)))
             loss, values = self._score(
                 weights | {each.name: leaf for each, leaf in zip(self.trained, leaves, strict=True)},
                 batch,
                 run,
             )
+        state = state | {"totals": state["totals"] + values.double() * batch.size}
         if not leaves:
-            return state, values
+            return state
         gradients = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
-        return self._updated(state, self._join(gradients)), values
+        return self._updated(state, self._join(gradients))
 
     def test(self, state: State, batch: Batch) -> Tensor:
         """Return the loss and the metrics of a test pass, `(1 + metrics,)`."""

@@ -51,7 +51,7 @@ def test_training_gives_keras_1s_losses_history_and_weights(case, tmp_path):
     batches = []
 
     def note() -> None:
-        batches.append(run.totals.tolist())
+        batches.append(run.state["totals"].tolist())
 
     run.fit(Notebook(note))
 

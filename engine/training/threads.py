@@ -1,0 +1,15 @@
+"""How many threads a job is worth: a small step is done before a second thread has woken."""
+
+from __future__ import annotations
+
+from engine.plan import Plan
+
+#: Below so many multiplications a step, one thread is faster than several (measured on 2 cores).
+SMALL_STEP = 50_000_000
+
+
+def threads_for(plan: Plan, available: int) -> int:
+    """Choose by the plan alone, so that every attempt at a job adds its sums in the same order."""
+    batch = max((each.batch_size for each in (plan.fit, plan.evaluate, plan.predict) if each), default=32)
+    work = 3 * batch * plan.estimate["parameters"]
+    return 1 if work < SMALL_STEP else available

@@ -1,0 +1,74 @@
+"""A long job's step is compiled on the way: the same numbers, repeatable, and resumed to the last bit."""
+
+import numpy as np
+import pytest
+
+from engine.plan import Plan
+from engine.training import compilation, threads
+from tests.engine.test_training import DATA, Killed, killer, mlp
+from tests.engine.yard import Notebook, describing, sequential
+
+OPTIONS = {"validation_data": {"x": "d/x_val", "y": "d/y_val"}, "nb_epoch": 3}
+
+
+@pytest.fixture
+def early(monkeypatch):
+    """Let a job of any length change over at its tenth step."""
+    monkeypatch.setattr(compilation, "WORTHWHILE_STEPS", 1)
+    monkeypatch.setattr(compilation, "CHANGEOVER", 10)
+
+
+def test_a_compiled_run_gives_the_eager_numbers(early, monkeypatch):
+    compiled = mlp(**OPTIONS)
+    compiled.fit(Notebook())
+    monkeypatch.setattr(compilation, "WORTHWHILE_STEPS", 10**9)
+    eager = mlp(**OPTIONS)
+    eager.fit(Notebook())
+
+    assert compiled.stepper.compiles
+    assert not eager.stepper.compiles
+    np.testing.assert_allclose(compiled.history["series"]["loss"], eager.history["series"]["loss"], rtol=1e-5)
+    for ours, theirs in zip(compiled.weights().values(), eager.weights().values(), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batches", [5, 15])
+def test_killed_before_or_after_the_changeover_and_resumed_it_ends_in_the_same_bits(early, batches, tmp_path):
+    whole = mlp(**OPTIONS)
+    whole.fit(Notebook())
+    first = mlp(**OPTIONS)
+    with pytest.raises(Killed):
+        first.fit(Notebook(killer(batches)))
+    first.save(tmp_path / "checkpoint")
+    second = mlp(**OPTIONS)
+    second.restore(tmp_path / "checkpoint")
+    second.fit(Notebook())
+    assert whole.stepper.compiles
+    assert second.stepper.compiles
+    assert second.weights_sha256() == whole.weights_sha256()
+
+
+def test_where_nothing_can_be_compiled_the_run_stays_eager(early, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("no compiler")
+
+    monkeypatch.setattr(compilation, "compile_step", fail)
+    run = mlp(nb_epoch=2)
+    run.fit(Notebook())
+    assert run.steps == 14
+    assert not run.stepper.compiles
+
+
+def test_a_short_job_does_not_compile():
+    assert not mlp().stepper.compiles
+
+
+def plan_of_width(width):
+    model = sequential(("Dense", {"output_dim": width, "input_dim": 20}))
+    return Plan.read({"model": model, "predict": {"x": "d/x"}}, describing(DATA))
+
+
+def test_a_small_model_takes_one_thread_and_a_large_one_all():
+    assert threads.threads_for(plan_of_width(10), 8) == 1
+    assert threads.threads_for(plan_of_width(100_000), 8) == 8
