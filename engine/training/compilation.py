@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Lock
 
 import torch
 from torch import Tensor
@@ -23,6 +24,7 @@ WORTHWHILE_STEPS = 10_000
 #: Compiled code takes over at this step.
 CHANGEOVER = 2_000
 
+_compiling = Lock()
 log = logging.getLogger(__name__)
 
 Compiled = Callable[[list[Tensor]], Sequence[Tensor]]
@@ -90,7 +92,8 @@ def compile_step(step: Step, state: State, batch: Batch, drawn: list[Tensor]) ->
         return [after[name] for name in names]
 
     examples = [each.detach().clone() for each in (*state.values(), *_tensors(batch), *drawn)]
-    with torch.no_grad(), config.patch(compile_threads=1):  # no pool of processes to leave behind
+    # One at a time, as tracing changes torch for the whole process; and no pool of processes to leave behind.
+    with _compiling, torch.no_grad(), config.patch(compile_threads=1):
         graph = make_fx(flat, decomposition_table=select_decomp_table(), tracing_mode="fake")(*examples)
         fakes = [node.meta["val"] for node in graph.graph.nodes if node.op == "placeholder"]
         compiled: Compiled = compile_fx_inner(graph, fakes)
