@@ -1,28 +1,11 @@
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 
+from tests.trainyard.yards import is_alive, wait_until
 from trainyard.children import Child, Family
-
-
-def until(true, seconds=20.0):
-    deadline = time.monotonic() + seconds
-    while not (value := true()):
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.01)
-    return value
-
-
-def alive(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    with open(f"/proc/{pid}/stat") as stat:
-        return stat.read().rpartition(")")[2].split()[0] != "Z"
 
 
 @pytest.fixture
@@ -49,7 +32,7 @@ def test_a_child_that_dies_is_started_again(make_child, tmp_path):
     family = Family([make_child("print('I fail', flush=True); sys.exit(3)\n")])
     family.start()
     try:
-        until(lambda: len(pids(tmp_path)) >= 2)
+        wait_until(lambda: len(pids(tmp_path)) >= 2)
     finally:
         family.end(5)
 
@@ -63,7 +46,7 @@ def test_ending_lets_a_child_clean_up(make_child, tmp_path):
     )
     family = Family([child])
     family.start()
-    until(lambda: "up" in child.last_words())
+    wait_until(lambda: "up" in child.last_words())
     family.end(20)
 
     assert child.last_words().splitlines() == ["up", "bye"]
@@ -74,10 +57,10 @@ def test_a_child_that_will_not_go_is_killed(make_child, tmp_path):
     child = make_child("signal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('up', flush=True)\ntime.sleep(60)\n")
     family = Family([child])
     family.start()
-    until(lambda: "up" in child.last_words())
+    wait_until(lambda: "up" in child.last_words())
     family.end(0.1)
 
-    assert not alive(pids(tmp_path)[0])
+    assert not is_alive(pids(tmp_path)[0])
 
 
 def test_children_end_when_their_parent_is_killed(make_child, tmp_path):
@@ -93,8 +76,8 @@ def test_children_end_when_their_parent_is_killed(make_child, tmp_path):
         ],
         env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.getcwd()])},
     )
-    (kid,) = until(lambda: pids(tmp_path))
+    (kid,) = wait_until(lambda: pids(tmp_path))
     parent.kill()
     parent.wait()
 
-    until(lambda: not alive(kid))
+    wait_until(lambda: not is_alive(kid))

@@ -2,7 +2,6 @@ import shutil
 
 import numpy as np
 import pytest
-from small import SOFTMAX
 
 from core import leases
 from core.blobs import Blobs, dataset_key
@@ -13,6 +12,7 @@ from core.ids import DEFAULT_PROJECT, new_id
 from core.jobs import Jobs
 from core.settings import Settings
 from core.tables import Dataset, Job
+from tests.worker.small import SOFTMAX
 from worker.protocol import Assignment
 
 

@@ -5,12 +5,12 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from small import COMPILE, SOFTMAX, arrays, training
 
 from core import leases
 from core.errors import LostLease
 from core.ids import DEFAULT_PROJECT
 from core.jobs import Jobs
+from tests.worker.small import COMPILE, SOFTMAX, arrays, training
 from worker.attempt import Attempt, Tools
 
 

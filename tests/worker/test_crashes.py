@@ -7,7 +7,6 @@ import sys
 
 import pytest
 import torch
-from small import arrays, training, until
 
 from core import leases
 from core.blobs import Blobs
@@ -17,6 +16,7 @@ from core.settings import Settings
 from engine.limits import Limits
 from engine.plan import ArraySpec, Plan
 from engine.training.loop import Training
+from tests.worker.small import arrays, training, until
 from worker.reaper import Reaper
 from worker.supervisor import Supervisor
 
