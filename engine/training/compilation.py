@@ -1,17 +1,15 @@
 """A training step as one piece of machine code.
 
 A small step is all overhead: torch's dispatcher takes longer than the arithmetic. A long job therefore has its step
-traced (forward, gradients and update together), compiled by torch's inductor in a thread of its own, and swapped in
-at a step that follows from the plan alone: a compiled step rounds differently from an eager one, and a job that is
-resumed must change over exactly where an undisturbed one does.
+traced (forward, gradients and update together) and compiled by torch's inductor before its first batch. Whether a job
+is long follows from the plan alone: a compiled step rounds differently from an eager one, and a job that is resumed
+must go on in the same way.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Lock
 
 import torch
 from torch import Tensor
@@ -19,19 +17,16 @@ from torch import Tensor
 from engine.training.data import Batch
 from engine.training.step import State, Step
 
-#: A job with fewer steps than this is over before compiling would have paid.
-WORTHWHILE_STEPS = 10_000
-#: Compiled code takes over at this step.
-CHANGEOVER = 2_000
-
-_compiling = Lock()
 log = logging.getLogger(__name__)
+
+#: A job with fewer steps than this is over before compiling, some five seconds, would have paid.
+WORTHWHILE_STEPS = 10_000
 
 Compiled = Callable[[list[Tensor]], Sequence[Tensor]]
 
 
 class Stepper:
-    """Takes the steps of a run, eagerly at first, compiled from the changeover on where that is worthwhile.
+    """Takes the steps of a run: a long one's batches of the usual size by a compiled step, all others eagerly.
 
     Args:
         step: The step as a function.
@@ -42,29 +37,21 @@ class Stepper:
         self.step = step
         self.compiles = total_steps >= WORTHWHILE_STEPS
         self._key: object = None
-        self._compiled: Future[Compiled] | None = None
+        self._compiled: Compiled | None = None
 
-    def __call__(self, state: State, batch: Batch, drawn: list[Tensor], number: int) -> State:
-        """Take step `number`."""
-        if self.compiles:
-            self._begin(state, batch, drawn)
-            if number >= CHANGEOVER and batch.key == self._key and (compiled := self._ready()):
-                after = compiled([*state.values(), *_tensors(batch), *drawn])
-                return dict(zip(state, after, strict=True))
-        return self.step.train(state, batch, drawn)
-
-    def _begin(self, state: State, batch: Batch, drawn: list[Tensor]) -> None:
-        if self._compiled is None:
+    def __call__(self, state: State, batch: Batch, drawn: list[Tensor]) -> State:
+        """Take one step."""
+        if self.compiles and self._key is None:
             self._key = batch.key
-            pool = ThreadPoolExecutor(1, "compile")
-            self._compiled = pool.submit(compile_step, self.step, state, batch, drawn)
-            pool.shutdown(wait=False)
+            self._compiled = self._compile(state, batch, drawn)
+        if self._compiled is None or batch.key != self._key:
+            return self.step.train(state, batch, drawn)
+        return dict(zip(state, self._compiled([*state.values(), *_tensors(batch), *drawn]), strict=True))
 
-    def _ready(self) -> Compiled | None:
-        """Wait for the compiled step; where it cannot be had (no C++ compiler, say) the run stays eager."""
+    def _compile(self, state: State, batch: Batch, drawn: list[Tensor]) -> Compiled | None:
         try:
-            return self._compiled.result() if self._compiled else None
-        except Exception as error:
+            return compile_step(self.step, state, batch, drawn)
+        except Exception as error:  # no C++ compiler, say
             log.warning("the step could not be compiled and stays eager: %s", error)
             self.compiles = False
             return None
@@ -92,8 +79,7 @@ def compile_step(step: Step, state: State, batch: Batch, drawn: list[Tensor]) ->
         return [after[name] for name in names]
 
     examples = [each.detach().clone() for each in (*state.values(), *_tensors(batch), *drawn)]
-    # One at a time, as tracing changes torch for the whole process; and no pool of processes to leave behind.
-    with _compiling, torch.no_grad(), config.patch(compile_threads=1):
+    with torch.no_grad(), config.patch(compile_threads=1):  # no pool of processes to leave behind
         graph = make_fx(flat, decomposition_table=select_decomp_table(), tracing_mode="fake")(*examples)
         fakes = [node.meta["val"] for node in graph.graph.nodes if node.op == "placeholder"]
         compiled: Compiled = compile_fx_inner(graph, fakes)

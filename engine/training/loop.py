@@ -259,7 +259,7 @@ class Training:
 
     def _train_batch(self, batch: Batch) -> None:
         self.noise.prepare(batch.key, lambda noise: self.step.rehearse(self.state, batch, noise))
-        self.state = self.stepper(self.state, batch, self.noise.draw(batch.key, self.steps), self.steps)
+        self.state = self.stepper(self.state, batch, self.noise.draw(batch.key, self.steps))
         self.counted += batch.size
         self.samples += batch.size
         self.steps += 1

@@ -1,0 +1,53 @@
+# Everything a newcomer needs; `make help` lists it.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+DIGITS := .trainyard/digits.npz
+
+.PHONY: help install run test test-all check bench migrate lock clean
+
+help:  ## Show what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+install: $(INSTALLED)  ## Make .venv with everything in it
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@echo "Installing into .venv; the first time this takes a few minutes."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Trainyard needs Python 3.11 or newer; say make PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $(INSTALLED)
+
+run: install $(DIGITS)  ## Start a yard on this machine and train the README's model in it
+	@$(BIN)/trainyard up --submit examples/digits/job.json --data-file $(DIGITS)
+
+$(DIGITS): examples/digits/data.py | $(INSTALLED)
+	@mkdir -p $(dir $(DIGITS))
+	@$(BIN)/python examples/digits/data.py $(DIGITS)
+
+test: install  ## Run the tests
+	@$(BIN)/pytest -n auto
+
+test-all: install  ## Run the tests, the long ones too
+	@$(BIN)/pytest -n auto -m "slow or not slow"
+
+check: install  ## Lint, types, who may import whom, migrations
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@scratch=$$(mktemp -d) && export TRAINYARD_DATABASE_URL=sqlite:///$$scratch/check.db && trap 'rm -rf $$scratch' EXIT && \
+	  $(BIN)/alembic -c migrations/alembic.ini upgrade head && $(BIN)/alembic -c migrations/alembic.ini check
+
+bench: install  ## Measure; see benchmarks/RESULTS.md
+	@$(BIN)/python -m benchmarks.run
+
+migrate: install  ## Bring the database of TRAINYARD_DATABASE_URL up to date
+	@$(BIN)/alembic -c migrations/alembic.ini upgrade head
+
+lock:  ## Resolve requirements.lock anew
+	@./tools/lock $(PYTHON)
+
+clean:  ## Remove what was made, the yard's data included
+	rm -rf .venv .venv-peers .trainyard .mypy_cache .ruff_cache .pytest_cache build *.egg-info

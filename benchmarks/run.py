@@ -1,0 +1,16 @@
+"""All measurements, as Markdown: `make bench`."""
+
+import os
+import platform
+
+from benchmarks import service, throughput
+
+
+def main() -> None:
+    print(f"{os.cpu_count()} cores, {platform.processor() or platform.machine()}, Python {platform.python_version()}")
+    service.main()
+    throughput.main()
+
+
+if __name__ == "__main__":
+    main()
