@@ -11,6 +11,9 @@ from core.keys import Keys
 from core.settings import Settings, get_settings
 from core.unit import reading
 
+#: How long callers who wait for a prediction may keep a gateway that was told to stop.
+SHUTDOWN_SECONDS = 10
+
 __all__ = ["create_app", "main"]
 
 
@@ -32,7 +35,13 @@ def main() -> None:
     settings = get_settings()
     if reason := refusal(settings):
         sys.exit(reason)
-    uvicorn.run(create_app(settings), host=settings.host, port=settings.port, log_level=settings.log_level)
+    uvicorn.run(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        log_level=settings.log_level,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
 
 
 if __name__ == "__main__":

@@ -8,8 +8,10 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
-from core.errors import ServiceError
+from core.blobs import StorageFailed
+from core.errors import ServiceError, Unavailable
 from core.tables import finite
 from engine.errors import EngineError, pointer
 
@@ -104,10 +106,23 @@ def broken(request: Request, error: Exception) -> Problem:
     return problem(request, "internal", "Something went wrong", 500, detail)
 
 
+def unstored(request: Request, error: Exception) -> Problem:
+    """Answer for a storage that does not: the caller may try again."""
+    log.error("storage failed on request %s", getattr(request.state, "request_id", None), exc_info=error)
+    return refused(request, Unavailable("The object storage does not answer just now; try again."))
+
+
+def gone(request: Request, error: Exception) -> Problem:
+    """Answer a client that hung up in mid-body: nobody hears it, and it is no fault of ours."""
+    return problem(request, "bad-request", "The request breaks off", 400, "The body ended before it was whole.")
+
+
 def answer_with_problems(app: FastAPI) -> None:
     """Let no error leave in another form."""
     app.add_exception_handler(ServiceError, refused)
     app.add_exception_handler(EngineError, untrainable)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, unrouted)
+    app.add_exception_handler(ClientDisconnect, gone)
+    app.add_exception_handler(StorageFailed, unstored)
     app.add_exception_handler(Exception, broken)

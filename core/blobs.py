@@ -2,10 +2,12 @@
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 import obstore
+from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 CHUNK = 2**20
@@ -33,6 +35,22 @@ def digest(path: Path) -> tuple[int, str]:
     return path.stat().st_size, sha256
 
 
+class StorageFailed(OSError):
+    """The storage does not answer, or does not do what it was asked."""
+
+
+@contextmanager
+def _talking(key: str) -> Iterator[None]:
+    """Give every driver's failures one name; a missing blob keeps its own."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except BaseError as error:
+        # The driver's own words hold addresses: they are for the log, by way of the cause.
+        raise StorageFailed(f"storage failed on {key}") from error
+
+
 class Blobs:
     """A place for bytes, by key.
 
@@ -46,12 +64,14 @@ class Blobs:
     def put_file(self, key: str, path: Path) -> tuple[int, str]:
         """Store a file whole or not at all; return its bytes and sha256."""
         size, sha256 = digest(path)
-        obstore.put(self.store, key, path)
+        with _talking(key):
+            obstore.put(self.store, key, path)
         return size, sha256
 
     def put(self, key: str, content: bytes) -> tuple[int, str]:
         """Store bytes; return their number and sha256."""
-        obstore.put(self.store, key, content)
+        with _talking(key):
+            obstore.put(self.store, key, content)
         return len(content), hashlib.sha256(content).hexdigest()
 
     def get_file(self, key: str, path: Path) -> None:
@@ -73,7 +93,8 @@ class Blobs:
         Raises:
             FileNotFoundError: There is no such blob.
         """
-        return bytes(obstore.get(self.store, key).bytes())
+        with _talking(key):
+            return bytes(obstore.get(self.store, key).bytes())
 
     def stream(self, key: str) -> Iterator[bytes]:
         """Fetch piece by piece; a missing blob raises at once, before the first piece is asked for.
@@ -81,18 +102,21 @@ class Blobs:
         Raises:
             FileNotFoundError: There is no such blob.
         """
-        pieces = obstore.get(self.store, key).stream(min_chunk_size=CHUNK)
-        return (bytes(piece) for piece in cast("Iterator[Any]", pieces))
+        with _talking(key):
+            pieces = obstore.get(self.store, key).stream(min_chunk_size=CHUNK)
+        return _whole(key, cast("Iterator[Any]", pieces))
 
     def delete(self, key: str) -> None:
         """Remove a blob; one that is already gone is fine."""
         if self.exists(key):
-            obstore.delete(self.store, key)
+            with _talking(key):
+                obstore.delete(self.store, key)
 
     def exists(self, key: str) -> bool:
         """Say whether there is such a blob."""
         try:
-            obstore.head(self.store, key)
+            with _talking(key):
+                obstore.head(self.store, key)
         except FileNotFoundError:
             return False
         return True
@@ -100,6 +124,12 @@ class Blobs:
     def check(self) -> None:
         """Reach the storage once, and raise whatever it raises."""
         self.exists("ready")
+
+
+def _whole(key: str, pieces: Iterator[Any]) -> Iterator[bytes]:
+    with _talking(key):
+        for piece in pieces:
+            yield bytes(piece)
 
 
 def _open(url: str) -> ObjectStore:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
+from core.blobs import StorageFailed
 from core.tables import Dataset
 from tests.api.conftest import npz
 
@@ -177,6 +178,16 @@ def test_a_storage_that_fails_leaves_no_row(make_client, problem, monkeypatch):
     problem(answer, 500)
     assert "secret" not in answer.text
     assert client.get("/v1/datasets").json()["items"] == []
+
+
+def test_a_storage_that_does_not_answer_is_worth_another_try(client, wiring, problem, monkeypatch):
+    def fail(*_):
+        raise StorageFailed("storage failed on projects/secret")
+
+    monkeypatch.setattr(wiring.blobs, "put_file", fail)
+    answer = client.post("/v1/datasets", files={"file": ("x.csv", b"a\n1\n")})
+    problem(answer, 503)
+    assert (answer.headers["retry-after"], "secret" in answer.text) == ("5", False)
 
 
 def test_datasets_are_listed_newest_first_in_pages(client, upload):

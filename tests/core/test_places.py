@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select, update
 
 from core import idempotency, leases
-from core.blobs import Blobs, attempt_key, digest
+from core.blobs import Blobs, StorageFailed, attempt_key, digest
 from core.database import db_now
 from core.errors import NotFound
 from core.housekeeping import sweep
@@ -54,6 +54,16 @@ def test_a_missing_blob_is_noticed_before_the_first_piece(blobs, tmp_path):
         with pytest.raises(FileNotFoundError):
             act()
     assert not (tmp_path / "b").exists()
+
+
+def test_a_storage_that_does_not_answer_fails_under_one_name(monkeypatch):
+    for name, value in {"ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b", "REGION": "us-east-1",
+                        "ENDPOINT_URL": "http://127.0.0.1:1", "ALLOW_HTTP": "true"}.items():  # fmt: skip
+        monkeypatch.setenv(f"AWS_{name}", value)
+    with pytest.raises(StorageFailed, match="storage failed on ready") as failure:
+        Blobs("s3://bucket/prefix").check()
+    assert isinstance(failure.value, OSError)
+    assert "127.0.0.1:1/bucket/prefix/ready" in str(failure.value.__cause__), "the environment was read"
 
 
 def test_no_two_attempts_share_a_key():

@@ -1,0 +1,92 @@
+"""The gateway as a process, with a client that hangs up."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from core.database import migrate
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+DEADLINE_SECONDS = 30.0
+
+
+def until(true, process):
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not true():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def environment(tmp_path):
+    return {
+        **os.environ,
+        "TRAINYARD_DATA_DIR": str(tmp_path),
+        "TRAINYARD_DATABASE_URL": f"sqlite:///{tmp_path}/yard.db",
+    }
+
+
+@pytest.fixture
+def gateway(tmp_path, environment):
+    migrate(environment["TRAINYARD_DATABASE_URL"])
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "api.main"],
+        cwd=ROOT, env={**environment, "TRAINYARD_PORT": str(port)},
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+
+        def is_up():
+            try:
+                return client.get("/healthz").status_code == 200
+            except httpx.TransportError:
+                return False
+
+        until(is_up, process)
+        yield process, client, port
+    process.kill()
+    process.wait()
+    process.stderr.close()
+
+
+def test_an_upload_that_breaks_off_leaves_nothing_and_hurts_nobody(gateway, tmp_path):
+    process, client, port = gateway
+    head = (
+        f"POST /v1/datasets HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 100000\r\n"
+        "Content-Type: multipart/form-data; boundary=B\r\n\r\n--B\r\n"
+        'Content-Disposition: form-data; name="file"; filename="x.csv"\r\n\r\na\n'
+    )
+    spool = tmp_path / "spool"
+    with socket.create_connection(("127.0.0.1", port)) as half:
+        half.sendall(head.encode() + b"1\n" * 1_000)
+        until(lambda: spool.exists() and list(spool.iterdir()), process)
+    until(lambda: not list(spool.iterdir()), process)
+
+    assert client.get("/v1/datasets").json()["items"] == []
+    assert client.post("/v1/datasets", files={"file": ("x.csv", b"a\n1\n")}).status_code == 201
+
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(DEADLINE_SECONDS) in (0, -signal.SIGTERM)
+    assert "Traceback" not in process.stderr.read()
+
+
+def test_a_gateway_does_not_start_where_others_reach_it_without_a_key(environment):
+    migrate(environment["TRAINYARD_DATABASE_URL"])
+    done = subprocess.run(
+        [sys.executable, "-m", "api.main"],
+        cwd=ROOT, env={**environment, "TRAINYARD_HOST": "0.0.0.0"},
+        capture_output=True, text=True, timeout=DEADLINE_SECONDS,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "trainyard keys create" in done.stderr
