@@ -21,7 +21,7 @@ from core.tables import Checkpoint, JobState, finite
 from engine.limits import Limits
 from engine.plan import Plan
 from engine.training.loop import Training
-from worker import failures
+from worker import failures, optimizer_state
 from worker.inputs import Cache, Inputs
 from worker.journal import Journal
 from worker.meter import Meter
@@ -158,9 +158,10 @@ class Attempt:
             return
         if weights := self._assignment.definition.get("weights"):
             path, kernels = self._inputs.weights(weights)
-            training.load_weights(
-                path, kernels=kernels, by_name=weights.get("by_name", False), into=weights.get("into")
-            )
+            by_name, into = weights.get("by_name", False), weights.get("into")
+            training.load_weights(path, kernels=kernels, by_name=by_name, into=into)
+            if weights.get("optimizer"):
+                optimizer_state.load(training, self._inputs.artifact(weights["job"], optimizer_state.NAME))
 
     def _restore(self, training: Training) -> bool:
         for number, checkpoint in enumerate(self._journal.checkpoints()):
@@ -223,6 +224,7 @@ class Attempt:
         self._store("weights.h5", lambda path: training.save_weights(path, "hdf5"))
         self._store("weights.safetensors", lambda path: training.save_weights(path, "safetensors"))
         if "fit" in self._assignment.definition:
+            self._store(optimizer_state.NAME, lambda path: optimizer_state.save(training, path))
             self._store("history.json", lambda path: _write(path, json.dumps(finite(training.history))))
 
     def _store(self, name: str, write: Callable[[Path], object]) -> None:

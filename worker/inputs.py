@@ -101,15 +101,22 @@ class Inputs:
 
     def weights(self, wanted: dict[str, Any]) -> tuple[Path, Literal["tensorflow", "theano"]]:
         """Fetch uploaded weights, or those another job has left; say how their kernels lie."""
+        if "id" not in wanted:
+            return self.artifact(wanted["job"], "weights.h5"), "tensorflow"
         with reading(self._sessions) as session:
-            if "id" in wanted:
-                row = Weights(session, self._project_id).get(wanted["id"])
-                blob, sha256, kernels = row.blob, row.sha256, row.kernels
-            else:
-                job = Jobs(session, self._project_id).get(wanted["job"])
-                left = Jobs(session, self._project_id).artifact(job.id, "weights.h5")
-                blob, sha256, kernels = left.blob, left.sha256, "tensorflow"
-        return self._cache.fetch(blob, sha256), "theano" if kernels == "theano" else "tensorflow"
+            row = Weights(session, self._project_id).get(wanted["id"])
+        return self._cache.fetch(row.blob, row.sha256), "theano" if row.kernels == "theano" else "tensorflow"
+
+    def artifact(self, job_id: str, name: str) -> Path:
+        """Fetch what another job has left.
+
+        Raises:
+            NotFound: The project has no such job, or the job has left no such file.
+        """
+        with reading(self._sessions) as session:
+            jobs = Jobs(session, self._project_id)
+            left = jobs.artifact(jobs.get(job_id).id, name)
+        return self._cache.fetch(left.blob, left.sha256)
 
     def _dataset(self, dataset_id: str) -> Dataset:
         if dataset_id not in self._datasets:

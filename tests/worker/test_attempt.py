@@ -64,6 +64,7 @@ def test_a_job_runs_to_its_end(run, make_job, dataset, read, blob_of):
     assert names == {
         "history.json": "json",
         "model.json": "json",
+        "optimizer.safetensors": "safetensors",
         "predictions.npz": "npz",
         "weights.h5": "hdf5",
         "weights.safetensors": "safetensors",
@@ -284,6 +285,33 @@ def test_a_job_starts_from_the_weights_another_job_has_left(run, make_job, datas
 
     assert read(second).state == "succeeded"
     assert blob_of(second, "predictions.npz") == blob_of(first, "predictions.npz")
+
+
+@pytest.mark.parametrize("optimizer", [True, False])
+def test_a_job_may_take_the_other_jobs_optimizer_along(run, make_job, dataset, blob_of, optimizer):
+    # The order of an epoch depends on seed and epoch, so two halves can make a whole.
+    plain = [{"class_name": "Dense", "config": {"output_dim": 3, "input_dim": 4, "activation": "softmax"}}]
+    model = {"class_name": "Sequential", "config": plain}
+    whole = make_job(training(dataset, 4, model=model))
+    first = make_job(training(dataset, 2, model=model))
+    second = training(dataset, 4, model=model, weights={"job": first, "optimizer": optimizer})
+    second["fit"]["initial_epoch"] = 2
+    second = make_job(second)
+    for _ in range(3):
+        run()
+
+    assert (blob_of(second, "weights.h5") == blob_of(whole, "weights.h5")) is optimizer
+
+
+def test_the_state_of_another_optimizer_is_refused(run, make_job, dataset, read):
+    first = make_job(training(dataset, 1))
+    run()
+    definition = training(dataset, 1, weights={"job": first, "optimizer": True})
+    second = make_job(definition | {"compile": COMPILE | {"optimizer": "adam"}})
+    run()
+
+    assert read(second).state == "failed"
+    assert read(second).error["pointer"] == "/weights/optimizer"
 
 
 def test_weights_of_another_model_are_refused(run, make_job, dataset, read):
