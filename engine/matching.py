@@ -96,8 +96,7 @@ def match_scored(model: Sequential, compiled: Compile, use: Fit | Evaluate, desc
 def match_x(model: Sequential, use: Predict, describe: Describe, limits: Limits) -> Fed:
     """Check the inputs of a prediction."""
     x, samples = _inputs(model, use.x, describe, limits)
-    if samples > use.batch_size:
-        _check_batches(model, samples, use.batch_size)
+    _check_batches(model, samples, use.batch_size)
     return Fed(x, None, None, samples)
 
 
@@ -169,7 +168,8 @@ def _check_input(spec: ArraySpec, wanted: Input) -> None:
 def _check_batches(model: Sequential, samples: int, batch_size: int) -> None:
     for each in model.inputs():
         fixed = each.shape[0]
-        if fixed is not None and (batch_size != fixed or samples % fixed):
+        sizes = {min(batch_size, samples), samples % batch_size} - {0}
+        if fixed is not None and sizes != {fixed}:
             raise ShapeMismatch(
                 f"The model takes batches of exactly {fixed} samples (its batch_input_shape is "
                 f"{shape_text(each.shape)}), but batch_size is {batch_size} and there are {samples} samples.",

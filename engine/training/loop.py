@@ -146,6 +146,18 @@ class Training:
         loaded = {key: torch.from_numpy(array).to(self.device) for key, array in weights.items()}
         self.state = self.step.start(self._ordered() | loaded)
 
+    def load_optimizer(self, path: Path) -> None:
+        """Take the optimizer's memory, counter and learning rate from the checkpoint of another run.
+
+        Raises:
+            BadFile: It is damaged, or of another model or optimizer.
+        """
+        state, _ = checkpoint.read(path, self.device)
+        names = [name for name in self.state if name.startswith("slot:") or name in ("lr", "k")]
+        if any(name not in state or state[name].shape != self.state[name].shape for name in names):
+            raise BadFile("The optimizer's state is of another model or another optimizer.", "/weights/optimizer")
+        self.state |= {name: state[name] for name in names}
+
     def save_weights(self, path: Path, format: str) -> None:
         """Write the weights as Keras 1's "hdf5" or as "safetensors"."""
         if format == "hdf5":

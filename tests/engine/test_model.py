@@ -102,6 +102,8 @@ def test_s10_a_fixed_batch_takes_batches_of_that_size_only():
         training(data, model=model, predict={"x": "d/x", "batch_size": 16})
     assert refusal.value.where == "/predict/batch_size"
     data = {"x": np.ones((32, 10), dtype=np.float32)}
+    with pytest.raises(ShapeMismatch, match="exactly 16"):
+        training(data, model=model, predict={"x": "d/x", "batch_size": 32})
     assert training(data, model=model, predict={"x": "d/x", "batch_size": 16}).predict(Notebook()).shape == (32, 1)
 
 

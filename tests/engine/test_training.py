@@ -137,6 +137,24 @@ def test_a_checkpoint_of_another_model_or_a_damaged_one_is_refused(tmp_path):
         mlp().restore(tmp_path / "checkpoint")
 
 
+def test_a_run_goes_on_from_another_ones_weights_and_optimizer_as_one_run_would(tmp_path):
+    whole = mlp(shuffle=False, nb_epoch=4)
+    whole.fit(Notebook())
+    first = mlp(shuffle=False, nb_epoch=2)
+    first.fit(Notebook())
+    first.save(tmp_path / "state")
+    first.save_weights(tmp_path / "weights", "hdf5")
+    second = mlp(shuffle=False, initial_epoch=2, nb_epoch=4)
+    second.load_weights(tmp_path / "weights")
+    second.load_optimizer(tmp_path / "state")
+    assert second.state["k"] == 14
+    second.steps = first.steps  # the noise of a step goes by its number
+    second.fit(Notebook())
+    assert second.weights_sha256() == whole.weights_sha256()
+    with pytest.raises(BadFile, match="another optimizer"):
+        mlp("nadam").load_optimizer(tmp_path / "state")
+
+
 def test_s66_training_drops_about_half_and_doubles_the_rest():
     run = training(
         {"x": np.ones((1, 10_000), dtype=np.float32)},
