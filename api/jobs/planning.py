@@ -17,7 +17,8 @@ from engine.plan import ArraySpec, Plan
 
 #: The keys that the engine reads; the others of a definition are the service's own.
 PLAN_KEYS = ("model", "compile", "fit", "evaluate", "predict", "dim_ordering")
-TRAINED = "weights.h5"
+#: What an ended job leaves for others to go on from.
+TRAINED, OPTIMIZER = "weights.h5", "optimizer.safetensors"
 
 
 def wrong(pointer: str, fault: str) -> Unprocessable:
@@ -93,15 +94,17 @@ def _check_weights(session: Session, project_id: str, weights: WeightsIn) -> Non
     except NotFound as error:
         raise wrong("/weights/id", error.detail) from error
     if weights.job is not None:
-        _check_trained(session, project_id, weights.job)
+        _check_trained(session, project_id, weights.job, weights.optimizer)
 
 
-def _check_trained(session: Session, project_id: str, job_id: str) -> None:
+def _check_trained(session: Session, project_id: str, job_id: str, with_optimizer: bool) -> None:
     jobs = Jobs(session, project_id)
     try:
         job = jobs.get(job_id)
         if not job.is_terminal:
             raise wrong("/weights/job", f"Job {job_id} is {job.state}; wait until it has ended.")
         jobs.artifact(job_id, TRAINED)
+        if with_optimizer:
+            jobs.artifact(job_id, OPTIMIZER)
     except NotFound as error:
         raise wrong("/weights/job", error.detail) from error

@@ -52,7 +52,8 @@ def test_health_needs_no_key_and_says_nothing(client, make_key):
 @pytest.mark.parametrize("address", ["http://10.0.0.5:8000", "http://yard.example.org", "http://0.0.0.0:80"])
 def test_without_keys_nobody_from_outside_is_let_in(address, make_client, problem):
     client = make_client(base_url=address)
-    assert client.get("/v1/jobs").status_code in (401, 403)
+    # The address is the socket's own, which no header can change.
+    problem(client.get("/v1/jobs", headers={"Host": "127.0.0.1"}), 401)
 
 
 def test_a_gateway_told_to_listen_outside_needs_keys_from_everybody(make_client, problem):

@@ -154,6 +154,12 @@ def test_weights_of_a_job_that_has_not_ended_cannot_be_taken(submit, client, job
     problem(client.post("/v1/jobs", json=job_body(weights={"job": job_id})), 422, "/weights/job")
 
 
+def test_an_optimizer_s_state_must_be_there_to_be_taken_along(trained, client, job_body, problem):
+    weights = {"job": trained, "optimizer": True}
+    body = problem(client.post("/v1/jobs", json=job_body(weights=weights)), 422, "/weights/job")
+    assert "optimizer.safetensors" in body["detail"]
+
+
 def test_all_faults_of_form_are_told_at_once(client, job_body, problem):
     body = problem(client.post("/v1/jobs", json=job_body(seed="7", nmae="x")), 422)
     assert [each["pointer"] for each in body["errors"]] == ["/seed", "/nmae"]

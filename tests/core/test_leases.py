@@ -128,13 +128,14 @@ WRITES = {
 }
 
 
+@pytest.mark.parametrize("heir", [OTHER, ME])
 @pytest.mark.parametrize("name", WRITES)
-def test_a_zombie_can_write_nothing(name, make_job, take, write, run_out, reap, look):
+def test_a_zombie_can_write_nothing(name, heir, make_job, take, write, run_out, reap, look):
     job_id = make_job()
     take()
     run_out(job_id)
     reap()
-    take(worker=OTHER)
+    take(worker=heir)
     everything = [select(Job.version), select(Event.seq), select(Epoch.epoch), select(Checkpoint.step),
                   select(Artifact.name), select(Job.state), select(Attempt.exit)]  # fmt: skip
     before = [look(query) for query in everything]
@@ -143,7 +144,7 @@ def test_a_zombie_can_write_nothing(name, make_job, take, write, run_out, reap, 
     with pytest.raises(LostLease, match="attempt 1"):
         write(name, job_id, *arguments, **named)
     with pytest.raises(LostLease):
-        write(name, job_id, *arguments, attempt=2, worker=ME, **named)
+        write(name, job_id, *arguments, attempt=2, worker="worker-3", **named)
 
     assert [look(query) for query in everything] == before
 
