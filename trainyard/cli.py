@@ -194,7 +194,7 @@ def run_first_job(url: str, folder: Path, job_file: Path, data_file: Path | None
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Let SIGTERM end the block as Ctrl-C does, and neither disturb its clean-up."""
+    """Let SIGTERM end the block as Ctrl-C does."""
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield

@@ -14,7 +14,6 @@ from types import FrameType
 from typing import BinaryIO
 
 import torch
-from sqlalchemy import text
 
 from core.database import open_sessions
 from core.errors import LostLease
@@ -23,7 +22,7 @@ from core.settings import Settings, get_settings
 from worker.attempt import Attempt, Tools
 from worker.logs import set_up_logging
 from worker.protocol import DONE, READY, STEPPING, Assignment
-from worker.warmup import warm_up
+from worker.warmup import rehearse_queries, rehearse_training
 
 log = logging.getLogger(__name__)
 
@@ -103,11 +102,10 @@ def warm_tools(settings: Settings) -> Tools:
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // settings.worker_slots))
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    sessions = open_sessions(settings.database_url)
-    with sessions.begin() as session:
-        session.execute(text("SELECT 1"))
-    warm_up(device)
-    return Tools(settings, sessions, device)
+    tools = Tools(settings, open_sessions(settings.database_url), device)
+    rehearse_training(device)
+    rehearse_queries(tools)
+    return tools
 
 
 def _take_standard_output() -> BinaryIO:

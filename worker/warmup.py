@@ -1,12 +1,17 @@
-"""A tiny training that nobody asked for: it makes the first step of a real one fast."""
+"""What a runner does while nobody waits, so that the first step of a real training is fast."""
 
+import contextlib
 from typing import Any
 
 import numpy as np
 
+from core import leases
+from core.errors import LostLease
 from engine.limits import Limits
 from engine.plan import ArraySpec, Plan
 from engine.training.loop import Training
+from worker.attempt import Tools
+from worker.inputs import Inputs
 
 #: Every part that most jobs touch: matrices, a random draw, an optimizer with state, all phases.
 _JOB: dict[str, Any] = {
@@ -46,14 +51,22 @@ class _Nobody:
         """Tell nobody."""
 
 
-def warm_up(device: str) -> None:
-    """Run every phase once."""
+def rehearse_training(device: str) -> None:
+    """Run every phase of a tiny training once."""
     plan = Plan.read(_JOB, lambda _, array: _spec(_ARRAYS[array]), Limits())
     training = Training(plan, lambda _, array: _ARRAYS[array], seed=0, device=device)
     watcher = _Nobody()
     training.fit(watcher)
     training.evaluate(watcher)
     training.predict(watcher)
+
+
+def rehearse_queries(tools: Tools) -> None:
+    """Ask what an attempt asks before its first step, about a job that is not there."""
+    with contextlib.suppress(LookupError):
+        Inputs(tools.sessions, tools.cache, "prj_none").describe("ds_none", "x")
+    with contextlib.suppress(LostLease), tools.sessions.begin() as session:
+        leases.report(session, "job_none", 0, "nobody", {}, {})
 
 
 def _spec(array: np.ndarray) -> ArraySpec:

@@ -159,7 +159,7 @@ def test_letting_go_of_a_job_says_how_to_come_back(run, submit, monkeypatch):
 
 
 def test_paused_and_resumed_over_http_a_job_ends_with_the_same_bits(client, submit):
-    calm, disturbed = submit(job(nb_epoch=200)), submit(job(nb_epoch=200))
+    calm, disturbed = submit(job(nb_epoch=60)), submit(job(nb_epoch=60))
     wait_until(lambda: (client.job(disturbed)["progress"] or {}).get("step"))
     client.act(disturbed, "pause")
     wait_until(lambda: client.job(disturbed)["state"] != "pausing")
@@ -193,6 +193,7 @@ def test_a_busy_port_is_named(run, tmp_path):
     assert "--port 0" in result.output
 
 
+@pytest.mark.slow
 def test_a_yard_runs_its_first_job_outlives_its_children_and_ends_them(make_yard, job_file, data_file):
     up = make_yard("--submit", job_file(job()), "--data-file", str(data_file))
     weights = Path(up.await_text(r"\n +(/\S+weights\.h5)").group(1))

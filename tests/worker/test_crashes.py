@@ -132,6 +132,7 @@ def test_killed_twice_in_mid_epoch_a_job_ends_with_the_same_bits(
     assert [event.seq for event in read(job_id, "events", 0, 10**6)] == list(range(1, read(job_id).last_event + 1))
 
 
+@pytest.mark.slow
 def test_a_job_whose_runner_dies_every_time_fails_in_the_end(yard, sessions, make_job, dataset, read):
     job_id = make_job(training(dataset, ENDLESS))
     for attempt in (1, 2, 3):
@@ -166,6 +167,7 @@ def test_a_runner_that_does_not_hear_is_killed_and_its_job_cancelled(
     assert read(job_id, "attempts")[0].exit == "killed"
 
 
+@pytest.mark.slow
 def test_a_zombie_is_refused_and_the_job_ends_with_the_same_bits(
     undisturbed, settings, sessions, make_job, dataset, read, blob_of, monkeypatch
 ):
@@ -200,8 +202,7 @@ def test_a_zombie_is_refused_and_the_job_ends_with_the_same_bits(
 
 def test_time_that_is_up_ends_even_a_runner_that_hangs(yard, make_job, dataset, read, monkeypatch):
     monkeypatch.setattr("worker.keeper.GRACE_SECONDS", 0.1)
-    job_id = make_job(training(dataset, ENDLESS, limits={"seconds": 2}))
-    until(lambda: read(job_id).progress)
+    job_id = make_job(training(dataset, ENDLESS, limits={"seconds": 1}))
     os.kill(runner_of(yard, job_id).process.pid, signal.SIGSTOP)
     until(lambda: read(job_id).is_terminal)
 
@@ -229,6 +230,7 @@ def runners_of(worker):
     return found
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_told_to_stop_gives_its_job_back_at_a_checkpoint(
     undisturbed, settings, sessions, make_job, dataset, read, blob_of
 ):
@@ -249,6 +251,7 @@ def test_a_worker_that_is_told_to_stop_gives_its_job_back_at_a_checkpoint(
     assert blob_of(job_id, "weights.h5") == undisturbed
 
 
+@pytest.mark.slow
 def test_runners_do_not_outlive_a_worker_that_is_killed(settings, sessions, make_job, dataset, read):
     job_id = make_job(training(dataset, ENDLESS))
     worker = start_worker()
