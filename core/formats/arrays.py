@@ -20,7 +20,9 @@ CHUNK = 2**20
 #: All that zipfile and zlib raise over bytes that are not what they should be.
 DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, RuntimeError, ValueError)
 #: All that numpy raises over a header that is not what it should be: it parses a Python literal.
-BAD_HEADER = (*DAMAGE, KeyError, TypeError, SyntaxError, MemoryError, OverflowError, TokenError)
+BAD_HEADER = (
+    *DAMAGE, LookupError, TypeError, AttributeError, SyntaxError, MemoryError, OverflowError, TokenError,
+)  # fmt: skip
 
 Header = tuple[tuple[int, ...], bool, np.dtype[Any]]
 

@@ -1,8 +1,10 @@
 import shutil
 
 import pytest
+from sqlalchemy import select, update
 
-from core.database import make_engine, make_sessions, migrate
+from core import leases
+from core.database import db_now, make_engine, make_sessions, migrate
 from core.ids import DEFAULT_PROJECT, new_id
 from core.jobs import Jobs
 from core.tables import Dataset, Job, Project
@@ -80,3 +82,51 @@ def other_project(sessions):
     with sessions.begin() as session:
         session.add(Project(id="prj_other", name="other"))
     return "prj_other"
+
+
+@pytest.fixture
+def take(sessions):
+    def take(worker=WORKER, kinds=("training",), lease_seconds=30.0):
+        with sessions.begin() as session:
+            return leases.claim(session, worker, lease_seconds, kinds)
+
+    return take
+
+
+@pytest.fixture
+def write(sessions):
+    """Call a fenced write in a transaction of its own."""
+
+    def write(name, job_id, /, *arguments, attempt=1, worker=WORKER, **named):
+        with sessions.begin() as session:
+            return getattr(leases, name)(session, job_id, attempt, worker, *arguments, **named)
+
+    return write
+
+
+@pytest.fixture
+def read(look):
+    def read(job_id):
+        return look(select(Job).where(Job.id == job_id))[0]
+
+    return read
+
+
+@pytest.fixture
+def run_out(sessions):
+    """Let a job's lease be over."""
+
+    def run_out(job_id):
+        with sessions.begin() as session:
+            session.execute(update(Job).where(Job.id == job_id).values(lease_expires_at=db_now(-1)))
+
+    return run_out
+
+
+@pytest.fixture
+def reap(sessions):
+    def reap(max_attempts=3, backoff_seconds=0.0):
+        with sessions.begin() as session:
+            return leases.expire(session, max_attempts, backoff_seconds)
+
+    return reap
