@@ -7,6 +7,7 @@ from collections.abc import Callable
 from celery import Celery
 
 from core.queue import RING
+from worker import folders
 
 log = logging.getLogger(__name__)
 
@@ -24,9 +25,10 @@ def hang_bell(celery: Celery, hear: Callable[[], object]) -> None:
 def wait_for_bells(celery: Celery, stopped: threading.Event, hear: Callable[[], object]) -> None:
     """Listen in this, the main thread, until SIGTERM, which sets `stopped`.
 
-    Celery gives up on a message it cannot read, such as one that a folder shows before it is written. The
-    bell is hung up again then, and what it may have meant is looked for.
+    Celery gives up on a message it cannot read, and on a broker that stays away. The bell is hung up again
+    then, and what it may have meant is looked for.
     """
+    folders.use()
     celery.conf.update(worker_hijack_root_logger=False, worker_redirect_stdouts=False)
     while not stopped.is_set():
         worker = celery.Worker(

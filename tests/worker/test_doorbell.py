@@ -53,8 +53,7 @@ def test_a_bell_is_heard_and_a_broken_one_does_not_end_the_listening(listener, s
     queue.ring("job_1")
     until(lambda: "heard" in words())
 
-    # What a folder shows of a message that is not yet written.
-    (settings.data_dir / "broker" / "messages" / "1_broken.trainyard.msg").write_bytes(b"")
+    (settings.data_dir / "broker" / "messages" / "1_broken.trainyard.msg").write_bytes(b"{")
     until(lambda: words().count("heard") == 2)
     queue.ring("job_2")
     until(lambda: words().count("heard") == 3)
@@ -63,6 +62,20 @@ def test_a_bell_is_heard_and_a_broken_one_does_not_end_the_listening(listener, s
     assert process.wait(30) == 0
     assert words()[-1] == "done"
     queue.close()
+
+
+def test_a_message_is_not_taken_before_it_is_written(listener, settings):
+    _, words = listener
+    queue = Queue(settings)
+    queue.ring("job_1")
+    until(lambda: "heard" in words())
+    unwritten = settings.data_dir / "broker" / "messages" / "1_unwritten.trainyard.msg"
+    unwritten.touch()
+    queue.ring("job_2")
+    until(lambda: words().count("heard") == 2)
+    queue.close()
+
+    assert unwritten.exists()
 
 
 class Bells:
