@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,16 +11,12 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from engine.callbacks import Logs
 from engine.errors import BadFile, Diverged
-from engine.files import hdf5, tensors
-from engine.files.layout import groups
-from engine.initializations import initialize
 from engine.plan import Fit, Plan
 from engine.sources import Arrays
-from engine.training import checkpoint
+from engine.training import checkpoint, weights
 from engine.training.compilation import Stepper
 from engine.training.data import Batch, Feed, Loader, order_of
 from engine.training.noise import NoiseSource
@@ -83,7 +78,10 @@ class Training:
         self.loader = Loader(plan.model, plan.compile, arrays, self.device)
         self.noise = NoiseSource(seed, self.device)
         self.stepper = Stepper(self.step, plan.estimate["total_steps"])
-        self.state: State = self.step.start(self._initial())
+        drawn = weights.initial(plan.model, seed)
+        self.state: State = self.step.start(
+            {key: torch.from_numpy(each).to(self.device) for key, each in drawn.items()}
+        )
         self.phase = "fit"
         self.epoch = plan.fit.initial_epoch if plan.fit else 0
         self.done = 0  # batches of this epoch
@@ -98,72 +96,57 @@ class Training:
         self._feeds: tuple[Feed, Feed | None] | None = None
         self._watcher: Watcher | None = None
 
-    def _initial(self) -> dict[str, Tensor]:
-        weights = {}
-        for index, each in enumerate(self.plan.model.all_weights):
-            rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([self.seed, 0, index])))
-            array = initialize(each.init, each.shape, rng, each.dim_ordering)
-            weights[each.name] = torch.from_numpy(array).to(self.device)
-        return weights
-
     # -- weights ------------------------------------------------------------------------------
 
-    def weights(self) -> dict[str, NDArray[np.float32]]:
+    def weights(self) -> weights.Weights:
         """Return a copy of every weight by its key."""
-        return {key: tensor.cpu().numpy().copy() for key, tensor in self._ordered().items()}
-
-    def _ordered(self) -> dict[str, Tensor]:
-        weights = self.step.weights(self.state)
-        return {each.name: weights[each.name] for each in self.plan.model.all_weights}
+        tensors = self.step.weights(self.state)
+        return {each.name: tensors[each.name].cpu().numpy().copy() for each in self.plan.model.all_weights}
 
     def weights_sha256(self) -> str:
         """Digest all weights: equal digests mean equal bits."""
-        digest = hashlib.sha256()
-        for key, array in self.weights().items():
-            digest.update(key.encode() + str(array.shape).encode() + array.tobytes())
-        return digest.hexdigest()
+        return weights.digest(self.weights())
+
+    def take(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Put arrays in the place of the weights of the same keys; the optimizer starts anew."""
+        tensors = {key: torch.from_numpy(array).to(self.device) for key, array in arrays.items()}
+        self.state = self.step.start(self.step.weights(self.state) | tensors)
 
     def load_weights(
         self, path: Path, kernels: str = "tensorflow", by_name: bool = False, into: str | None = None
     ) -> None:
-        """Take weights from an HDF5 or safetensors file; the optimizer starts anew.
-
-        Args:
-            path: The file.
-            kernels: Whose convolution kernels it holds: `tensorflow`'s or `theano`'s, which are flipped.
-            by_name: Whether layers are found by name, and may be missing, rather than by position.
-            into: The layer or nested model that the file belongs to; the whole model when absent.
+        """Take weights from a file, as `weights.load` reads it; the optimizer starts anew.
 
         Raises:
             BadFile: The file is damaged, hostile, or does not fit the model.
         """
-        wanted = groups(self.plan.model, into)
-        reader = hdf5.read if _is_hdf5(path) else tensors.read
-        self.take(reader(path, wanted, by_name))
-
-    def take(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
-        """Put arrays in the place of the weights of the same keys; the optimizer starts anew."""
-        loaded = {key: torch.from_numpy(array).to(self.device) for key, array in weights.items()}
-        self.state = self.step.start(self._ordered() | loaded)
-
-    def load_optimizer(self, path: Path) -> None:
-        """Take the optimizer's memory, counter and learning rate from the checkpoint of another run.
-
-        Raises:
-            BadFile: It is damaged, or of another model or optimizer.
-        """
-        state, _ = checkpoint.read(path, self.device)
-        names = [name for name in self.state if name.startswith("slot:") or name in ("lr", "k")]
-        if any(name not in state or state[name].shape != self.state[name].shape for name in names):
-            raise BadFile("The optimizer's state is of another model or another optimizer.", "/weights/optimizer")
-        self.state |= {name: state[name] for name in names}
+        self.take(weights.load(path, self.plan.model, kernels, by_name, into))
 
     def save_weights(self, path: Path, format: str) -> None:
         """Write the weights as Keras 1's "hdf5" or as "safetensors"."""
-        if format == "hdf5":
-            hdf5.write(path, groups(self.plan.model), self.weights())
-        else:
-            tensors.write(path, self.weights())
+        weights.save(path, self.plan.model, self.weights(), format)
+
+    def save_optimizer(self, path: Path) -> None:
+        """Write the optimizer's memory and counter for a run that goes on from this one."""
+        checkpoint.write(path, self._optimizer_state(), {})
+
+    def load_optimizer(self, path: Path) -> None:
+        """Take another run's optimizer memory and counter; the learning rate stays this run's own.
+
+        Raises:
+            BadFile: They are damaged, or of another model or optimizer.
+        """
+        loaded, _ = checkpoint.read(path, self.device)
+        if {k: v.shape for k, v in loaded.items()} != {k: v.shape for k, v in self._optimizer_state().items()}:
+            raise BadFile(
+                "The other run's optimizer state is of another model or another optimizer. Compile with the same "
+                "optimizer, or leave `optimizer` out.",
+                "/weights/optimizer",
+            )
+        self.state = self.state | loaded
+
+    def _optimizer_state(self) -> State:
+        return {key: each for key, each in self.state.items() if key == "k" or key.startswith("slot:")}
 
     # -- checkpoints --------------------------------------------------------------------------
 
@@ -347,8 +330,3 @@ class Training:
         fit = self.plan.fit
         total = self.plan.estimate["total_steps"]
         return Progress(self.phase, self.epoch, fit.nb_epoch if fit else 0, self.steps, total, self.samples, metrics)
-
-
-def _is_hdf5(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(8) == b"\x89HDF\r\n\x1a\n"

@@ -142,7 +142,7 @@ def test_a_run_goes_on_from_another_ones_weights_and_optimizer_as_one_run_would(
     whole.fit(Notebook())
     first = mlp(shuffle=False, nb_epoch=2)
     first.fit(Notebook())
-    first.save(tmp_path / "state")
+    first.save_optimizer(tmp_path / "state")
     first.save_weights(tmp_path / "weights", "hdf5")
     second = mlp(shuffle=False, initial_epoch=2, nb_epoch=4)
     second.load_weights(tmp_path / "weights")
