@@ -102,9 +102,7 @@ def jobs(
             done = number((job.get("progress") or {}).get("fraction"))
             percent = "" if done is None else f"{done:.0%}"
             told, made = numbers(job.get("metrics") or {}), job["created_at"]
-            table.add_row(
-                job["id"], escape(job.get("name") or ""), headline(job), percent, escape(told), made
-            )
+            table.add_row(job["id"], escape(job.get("name") or ""), headline(job), percent, escape(told), made)
     out.print(table)
 
 
@@ -194,14 +192,15 @@ def run_first_job(url: str, folder: Path, job_file: Path, data_file: Path | None
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Let SIGTERM end the block as Ctrl-C does."""
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    """Let SIGTERM end the block as Ctrl-C does, even where a shell has had Ctrl-C ignored."""
+    before = {each: signal.signal(each, _interrupt) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     except KeyboardInterrupt:
         out.print("The yard is closed.")
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

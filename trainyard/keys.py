@@ -30,8 +30,7 @@ def every(folder: Path) -> list[list[str]]:
     """Describe each key: id, name, beginning, when it was made and revoked."""
     with _keys(folder) as keys:
         return [
-            [key.id, key.name, f"{key.prefix}…", _moment(key.created_at), _moment(key.revoked_at)]
-            for key in keys.all()
+            [key.id, key.name, f"{key.prefix}…", _moment(key.created_at), _moment(key.revoked_at)] for key in keys.all()
         ]
 
 

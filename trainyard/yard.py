@@ -79,9 +79,7 @@ class Yard:
         deadline = time.monotonic() + READY_SECONDS
         while not answers(f"{self.url}/readyz"):
             if gateway.restarts or time.monotonic() > deadline:
-                raise YardError(
-                    f"The gateway does not come up. The end of {gateway.log}:\n{gateway.last_words()}"
-                )
+                raise YardError(f"The gateway does not come up. The end of {gateway.log}:\n{gateway.last_words()}")
             time.sleep(_LOOK_SECONDS)
 
 
