@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from core.database import db_now
@@ -110,19 +110,22 @@ def report(
     return _write(session, job_id, attempt, worker, version=Job.version + 1, **values)
 
 
-def epoch(session: Session, job_id: str, attempt: int, worker: str, epoch: int, logs: dict[str, Any]) -> None:
-    """Keep an epoch's logs; an epoch trained again after a crash replaces what was lost.
+def epochs(
+    session: Session, job_id: str, attempt: int, worker: str, logs: Sequence[tuple[int, dict[str, Any]]]
+) -> None:
+    """Keep the logs of some epochs; one trained again after a crash replaces what was lost.
 
     Raises:
         LostLease: The job is no longer this attempt's.
     """
     job = _mine(session, job_id, attempt, worker)
-    row = Epoch(job_id=job_id, epoch=epoch, attempt=attempt, logs=logs)
-    row.at = db_now()
-    session.merge(row)
-    job.metrics = logs
+    session.execute(delete(Epoch).where(Epoch.job_id == job_id, Epoch.epoch.in_([number for number, _ in logs])))
+    rows = [{"job_id": job_id, "epoch": number, "attempt": attempt, "logs": each} for number, each in logs]
+    session.execute(insert(Epoch), rows)
+    for number, each in logs:
+        record(session, job, "epoch", {"epoch": number, "logs": each})
+    job.metrics = logs[-1][1]
     touch(job)
-    record(session, job, "epoch", {"epoch": epoch, "logs": logs})
     session.flush()
 
 

@@ -21,7 +21,7 @@ from core.tables import Checkpoint, JobState, finite
 from engine.limits import Limits
 from engine.plan import Plan
 from engine.training.loop import Training
-from worker import failures, optimizer_state
+from worker import failures
 from worker.inputs import Cache, Inputs
 from worker.journal import Journal
 from worker.meter import Meter
@@ -30,6 +30,9 @@ from worker.protocol import Assignment
 log = logging.getLogger(__name__)
 
 _REPORT_SECONDS = 1.0
+
+#: What the optimizer has gathered, kept beside the weights so that a later job can take it along.
+OPTIMIZER = "optimizer.safetensors"
 
 
 class Leave(Exception):
@@ -161,7 +164,7 @@ class Attempt:
             by_name, into = weights.get("by_name", False), weights.get("into")
             training.load_weights(path, kernels=kernels, by_name=by_name, into=into)
             if weights.get("optimizer"):
-                optimizer_state.load(training, self._inputs.artifact(weights["job"], optimizer_state.NAME))
+                training.load_optimizer(self._inputs.artifact(weights["job"], OPTIMIZER))
 
     def _restore(self, training: Training) -> bool:
         for number, checkpoint in enumerate(self._journal.checkpoints()):
@@ -224,7 +227,7 @@ class Attempt:
         self._store("weights.h5", lambda path: training.save_weights(path, "hdf5"))
         self._store("weights.safetensors", lambda path: training.save_weights(path, "safetensors"))
         if "fit" in self._assignment.definition:
-            self._store(optimizer_state.NAME, lambda path: optimizer_state.save(training, path))
+            self._store(OPTIMIZER, training.save_optimizer)
             self._store("history.json", lambda path: _write(path, json.dumps(finite(training.history))))
 
     def _store(self, name: str, write: Callable[[Path], object]) -> None:

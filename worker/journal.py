@@ -133,8 +133,8 @@ class Journal:
 
     def _write(self, write: Callable[[Session], T]) -> T:
         def with_epochs(session: Session) -> T:
-            for epoch, logs in self._epochs:
-                leases.epoch(session, *self._fence, epoch, logs)
+            if self._epochs:
+                leases.epochs(session, *self._fence, self._epochs)
             return write(session)
 
         result = patiently(self._sessions, self._lease_seconds, with_epochs)

@@ -194,9 +194,7 @@ def upgrade() -> None:
         "job_datasets",
         sa.Column("job_id", sa.String(), nullable=False),
         sa.Column("dataset_id", sa.String(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["dataset_id"], ["datasets.id"], name="fk_job_datasets_dataset_id", ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["dataset_id"], ["datasets.id"], name="fk_job_datasets_dataset_id", ondelete="CASCADE"),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="fk_job_datasets_job_id", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("job_id", "dataset_id", name="pk_job_datasets"),
     )

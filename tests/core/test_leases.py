@@ -70,7 +70,7 @@ ARTIFACT = {"name": "weights.h5", "bytes": 1, "sha256": "0", "format": "hdf5", "
 WRITES = {
     "renew": ([30.0], {}),
     "report": ([{"epoch": 1}], {}),
-    "epoch": ([0, {"loss": 1.0}], {}),
+    "epochs": ([[(0, {"loss": 1.0})]], {}),
     "event": (["warning", {}], {}),
     "checkpointed": ([], CHECKPOINT),
     "resumed": ([None], {}),
@@ -147,15 +147,15 @@ def test_a_report_changes_the_version_and_returns_the_wish(make_job, take, write
 def test_numbers_that_json_has_no_word_for_are_stored_as_words(make_job, take, write, read):
     job_id = make_job()
     take()
-    write("epoch", job_id, 0, {"loss": math.nan, "val_loss": math.inf, "acc": -math.inf})
+    write("epochs", job_id, [(0, {"loss": math.nan, "val_loss": math.inf, "acc": -math.inf})])
     assert read(job_id).metrics == {"loss": "NaN", "val_loss": "Infinity", "acc": "-Infinity"}
 
 
 def test_an_epoch_trained_again_replaces_its_row_and_adds_to_the_story(make_job, take, write, look):
     job_id = make_job()
     take()
-    write("epoch", job_id, 0, {"loss": 2.0})
-    write("epoch", job_id, 0, {"loss": 1.0})
+    write("epochs", job_id, [(0, {"loss": 2.0})])
+    write("epochs", job_id, [(0, {"loss": 1.0})])
 
     assert [row.logs for row in look(select(Epoch))] == [{"loss": 1.0}]
     assert [row.seq for row in look(select(Event).order_by(Event.seq))] == [1, 2, 3, 4]
