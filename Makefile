@@ -27,10 +27,10 @@ $(DIGITS): examples/digits/data.py | $(INSTALLED)
 	@$(BIN)/python examples/digits/data.py $(DIGITS)
 
 test: install  ## Run the tests
-	@$(BIN)/pytest -n auto
+	@$(BIN)/pytest -n auto --dist loadgroup
 
 test-all: install  ## Run the tests, the long ones too
-	@$(BIN)/pytest -n auto -m "slow or not slow"
+	@$(BIN)/pytest -n auto --dist loadgroup -m "slow or not slow"
 
 check: install  ## Lint, types, who may import whom, migrations
 	@$(BIN)/ruff check .

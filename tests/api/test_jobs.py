@@ -139,8 +139,8 @@ def test_a_running_job_hears_what_is_wished(client, submit, worker):
 def test_history_has_keras_s_form(client, submit, worker):
     job_id = submit()
     claim = worker.claim()
-    worker.write("epoch", claim, 0, {"loss": 2.0, "acc": 0.5})
-    worker.write("epoch", claim, 1, {"loss": float("nan"), "acc": 0.75, "val_loss": 3.0})
+    worker.write("epochs", claim, [(0, {"loss": 2.0, "acc": 0.5})])
+    worker.write("epochs", claim, [(1, {"loss": float("nan"), "acc": 0.75, "val_loss": 3.0})])
     assert client.get(f"/v1/jobs/{job_id}/metrics").json() == {
         "epoch": [0, 1],
         "series": {"loss": [2.0, "NaN"], "acc": [0.5, 0.75], "val_loss": [None, 3.0]},

@@ -94,5 +94,7 @@ def model_of(*layers):
 @pytest.fixture(scope="session")
 def service(tmp_path_factory):
     up = UpCommand(tmp_path_factory.mktemp("seed") / "data")
-    yield Service(up.url)
+    service = Service(up.url)
+    with service.http:
+        yield service
     up.end()
