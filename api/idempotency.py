@@ -103,7 +103,7 @@ def _print(path: str, asked: Any) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def once(
+async def once(
     request: Request,
     wiring: WiringDep,
     project_id: ProjectDep,

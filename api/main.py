@@ -41,6 +41,8 @@ def main() -> None:
         port=settings.port,
         log_level=settings.log_level,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        # A line for every poll of every dashboard would cost an eighth of them; /metrics counts requests.
+        access_log=False,
     )
 
 

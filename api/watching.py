@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from core.jobs import Mark
 from core.tables import Job, JobState
 
 #: Seconds to wait before asking again, by how long a job has been going on.
@@ -9,7 +10,7 @@ HINTS = ((60, 1), (600, 2), (3_600, 5))
 SLOWEST = 15
 
 
-def etag(job: Job) -> str:
+def etag(job: Job | Mark) -> str:
     """Write a job's version as a strong ETag."""
     return f'"{job.version}"'
 
@@ -22,7 +23,7 @@ def is_known(header: str | None, tag: str) -> bool:
     return tag in known or "*" in known
 
 
-def hints(job: Job) -> dict[str, str]:
+def hints(job: Job | Mark) -> dict[str, str]:
     """Write the headers of a job's answer."""
     headers = {"ETag": etag(job), "Cache-Control": "no-cache"}
     if not job.is_terminal:
@@ -30,7 +31,7 @@ def hints(job: Job) -> dict[str, str]:
     return headers
 
 
-def _seconds(job: Job) -> int:
+def _seconds(job: Job | Mark) -> int:
     if job.state == JobState.PAUSED:
         return SLOWEST
     age = (datetime.now(UTC) - (job.started_at or job.created_at)).total_seconds()

@@ -40,8 +40,8 @@ def engine_limits(settings: Settings) -> Limits:
     )
 
 
-def the_wiring(request: Request) -> Wiring:
-    """Fetch what `create_app` put together."""
+async def the_wiring(request: Request) -> Wiring:
+    """Fetch what `create_app` put together; async, for it waits for nothing and needs no thread."""
     wiring: Wiring = request.app.state.wiring
     return wiring
 

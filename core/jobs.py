@@ -12,7 +12,7 @@ from core.errors import JobFinished, NotFound, StateConflict
 from core.events import move, record
 from core.leases import TRAINING
 from core.pages import Cursor, Page, cut
-from core.tables import HELD, Artifact, Attempt, Checkpoint, Epoch, Event, Job, JobDataset, JobState
+from core.tables import HELD, TERMINAL, Artifact, Attempt, Checkpoint, Epoch, Event, Job, JobDataset, JobState
 
 WAITING = frozenset({JobState.QUEUED, JobState.PAUSED})
 
@@ -24,6 +24,21 @@ class Filters:
     states: Sequence[str] = ()
     labels: dict[str, str] = field(default_factory=dict)
     created_after: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Mark:
+    """The little of a job by which a watcher knows whether it has changed."""
+
+    version: int
+    state: str
+    created_at: datetime
+    started_at: datetime | None
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether it has ended for good."""
+        return self.state in TERMINAL
 
 
 class Jobs:
@@ -56,6 +71,18 @@ class Jobs:
             NotFound: The project has no such job.
         """
         return self._get(job_id, lock=False)
+
+    def mark(self, job_id: str) -> Mark:
+        """Read how far a job has changed, and nothing else of it.
+
+        Raises:
+            NotFound: The project has no such job.
+        """
+        query = select(Job.version, Job.state, Job.created_at, Job.started_at)
+        row = self.session.execute(query.where(Job.id == job_id, Job.project_id == self.project_id)).one_or_none()
+        if row is None:
+            raise _unknown(job_id)
+        return Mark(*row)
 
     def page(self, filters: Filters, size: int, after: Cursor | None) -> Page[Job]:
         """List jobs, newest first."""
@@ -164,7 +191,7 @@ class Jobs:
             query = query.with_for_update().execution_options(populate_existing=True)
         job = self.session.scalar(query)
         if job is None:
-            raise NotFound(f"There is no job {job_id!r}; GET /v1/jobs lists those there are.")
+            raise _unknown(job_id)
         return job
 
     def _saved(self, job: Job) -> Job:
@@ -199,3 +226,7 @@ def count_by_state(session: Session) -> dict[str, int]:
     counts = dict.fromkeys(map(str, live), 0)
     counts.update((row[0], row[1]) for row in session.execute(query.group_by(Job.state)))
     return counts
+
+
+def _unknown(job_id: str) -> NotFound:
+    return NotFound(f"There is no job {job_id!r}; GET /v1/jobs lists those there are.")
