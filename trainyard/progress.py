@@ -91,6 +91,8 @@ def headline(job: Json) -> str:
     progress = job.get("progress") or {}
     state = job["state"]
     style = STYLES.get(state, "white")
+    if state == "running" and progress.get("phase") == "compile":
+        return f"[{style}]compiling[/]"
     if state == "running" and progress.get("nb_epoch"):
         epoch = min(progress.get("epoch", 0) + 1, progress["nb_epoch"])
         return f"[{style}]epoch {epoch}/{progress['nb_epoch']}[/]"

@@ -43,6 +43,8 @@ class Meter:
         }
 
     def _measure(self, position: Progress) -> None:
+        if position.phase == "compile":
+            return  # a first step that waits for the compiler says nothing of the speed
         now = self._now()
         if self._last is not None and now > self._last[0] and position.step > self._last[1]:
             seconds = now - self._last[0]

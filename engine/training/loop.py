@@ -28,7 +28,7 @@ class Watcher(Protocol):
     """What a training run tells; any of these may raise to leave, and the state is then consistent."""
 
     def batch(self) -> None:
-        """Hear that a batch is done."""
+        """Hear that a batch is done, or that the first one waits for the compiler."""
         ...
 
     def epoch(self, epoch: int, logs: Logs) -> None:
@@ -46,7 +46,7 @@ class Watcher(Protocol):
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is; `metrics` are the means of the epoch so far."""
+    """How far a run is; the phase is "compile", "fit", "evaluate" or "predict", `metrics` the epoch's means so far."""
 
     phase: str
     epoch: int
@@ -83,6 +83,7 @@ class Training:
             {key: torch.from_numpy(each).to(self.device) for key, each in drawn.items()}
         )
         self.phase = "fit"
+        self.compiling = False
         self.epoch = plan.fit.initial_epoch if plan.fit else 0
         self.done = 0  # batches of this epoch
         self.steps = 0
@@ -249,8 +250,15 @@ class Training:
         order = order_of(fit, len(train), self.seed, self.epoch)
         with torch.no_grad():
             for batch in train.batches(fit.batch_size, order, self.done):
+                if self.stepper.will_compile:
+                    self._announce_compiling(watcher)
                 self._train_batch(batch)
                 watcher.batch()
+
+    def _announce_compiling(self, watcher: Watcher) -> None:
+        self.compiling = True
+        watcher.batch()
+        self.compiling = False
 
     def _train_batch(self, batch: Batch) -> None:
         self.noise.prepare(batch.key, lambda noise: self.step.rehearse(self.state, batch, noise))
@@ -329,4 +337,5 @@ class Training:
         self._check_finite(metrics)
         fit = self.plan.fit
         total = self.plan.estimate["total_steps"]
-        return Progress(self.phase, self.epoch, fit.nb_epoch if fit else 0, self.steps, total, self.samples, metrics)
+        phase = "compile" if self.compiling else self.phase
+        return Progress(phase, self.epoch, fit.nb_epoch if fit else 0, self.steps, total, self.samples, metrics)

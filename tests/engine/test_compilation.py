@@ -47,6 +47,13 @@ def test_killed_and_resumed_a_compiled_run_ends_in_the_same_bits(long, tmp_path)
     assert second.weights_sha256() == whole.weights_sha256()
 
 
+def test_a_run_says_that_it_compiles_before_it_does(long):
+    run, phases = mlp(nb_epoch=1), []
+    run.fit(Notebook(lambda: phases.append((run.progress.phase, run.progress.step))))
+    assert phases[:2] == [("compile", 0), ("fit", 1)]
+    assert len(phases) == 8
+
+
 def test_where_nothing_can_be_compiled_the_run_stays_eager(long, monkeypatch):
     def fail(*_):
         raise RuntimeError("no compiler")

@@ -14,6 +14,10 @@ def test_a_running_job_shows_its_epoch_counted_from_one():
     assert "epoch 3/20" in headline(running(epoch=2, nb_epoch=20))
 
 
+def test_a_job_that_waits_for_the_compiler_says_so():
+    assert "compiling" in headline(running(phase="compile", epoch=0, nb_epoch=20))
+
+
 def test_the_last_epoch_is_not_passed_when_all_are_done():
     assert "epoch 20/20" in headline(running(epoch=20, nb_epoch=20))
 

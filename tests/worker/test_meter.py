@@ -5,8 +5,8 @@ import pytest
 from worker.meter import Meter
 
 
-def at(step, total_steps=100, epoch=0):
-    return SimpleNamespace(phase="fit", epoch=epoch, nb_epoch=10, step=step, total_steps=total_steps, samples=step * 16)
+def at(step, total_steps=100, phase="fit"):
+    return SimpleNamespace(phase=phase, epoch=0, nb_epoch=10, step=step, total_steps=total_steps, samples=step * 16)
 
 
 @pytest.fixture
@@ -50,3 +50,12 @@ def test_speed_follows_what_is_new_but_does_not_jump(clock):
 
 def test_a_run_without_training_is_not_divided_by_nothing(clock):
     assert Meter(clock).read(at(0, total_steps=0))["fraction"] == 0.0
+
+
+def test_the_time_a_first_step_waits_for_the_compiler_does_not_count(clock):
+    meter = Meter(clock)
+    assert meter.read(at(0, phase="compile"))["phase"] == "compile"
+    for seconds, step in ((20.0, 1), (21.0, 11)):
+        clock.seconds = seconds
+        progress = meter.read(at(step))
+    assert progress["samples_per_second"] == pytest.approx(160)
