@@ -15,10 +15,10 @@ from engine.compiled import Compile
 from engine.constraints import CONSTRAINTS
 from engine.initializations import INITIALIZATIONS
 from engine.layer import LAYERS
+from engine.methods import Evaluate, Fit, Predict
 from engine.metrics import ACCURACY, METRICS
 from engine.objectives import OBJECTIVES
 from engine.optimizers import OPTIMIZERS
-from engine.plan import Evaluate, Fit, Predict
 from engine.registry import Registry
 from engine.regularizers import REGULARIZERS
 

@@ -11,7 +11,7 @@ from engine.model import Placed, Sequential
 if TYPE_CHECKING:
     from engine.compiled import Compile
     from engine.matching import Fed
-    from engine.plan import Fit
+    from engine.methods import Fit
 
 #: Bytes of a float32.
 WIDTH = 4

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engine.arguments import Shape
 from engine.compiled import Compile
 from engine.errors import BadReference, ShapeMismatch, within
 from engine.layer import Input, shape_text
 from engine.limits import Limits
+from engine.methods import Evaluate, Fit, Predict
 from engine.model import Sequential
 from engine.registry import shown
 from engine.sources import ArraySpec, Describe, Source, is_reference, read_source
-
-if TYPE_CHECKING:
-    from engine.plan import Evaluate, Fit, Predict
 
 
 @dataclass(frozen=True)
@@ -64,8 +62,6 @@ def match_fit(
 
 
 def _validation(model: Sequential, compiled: Compile, fit: Fit, describe: Describe, limits: Limits) -> Fed:
-    from engine.plan import Evaluate
-
     value = fit.validation_data
     if isinstance(value, list) and len(value) in (2, 3):  # Keras 1's tuple
         value = dict(zip(("x", "y", "sample_weight"), value, strict=False))

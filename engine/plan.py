@@ -8,122 +8,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Any
 
-from engine.arguments import CountInt, Description, Fraction, Json, Kind, PositiveInt, Wrong, one_of
-from engine.callbacks import Callbacks
+from engine.arguments import Description, Json
 from engine.compiled import Compile
 from engine.errors import BadArgument, BadModel, TooLarge, within
 from engine.estimate import Estimate, estimate
 from engine.limits import Limits
 from engine.matching import Fed, match_fit, match_scored, match_x
+from engine.methods import Evaluate, Fit, Predict
 from engine.model import Note, Sequential, read_model
 from engine.registry import shown
 from engine.sources import ArraySpec, Describe
 
-__all__ = ["ArraySpec", "Evaluate", "Fit", "Plan", "Predict"]
-
-#: Data is read by `matching`, which knows the model's inputs; until then it stays as it was written.
-Data = Annotated[Any, Kind("data", lambda value: value)]
-
-
-def _shuffle(value: Any) -> bool | str:
-    if value != "batch" and not isinstance(value, bool):
-        raise Wrong
-    return value  # type: ignore[no-any-return]
-
-
-def _class_weight(value: Any) -> tuple[tuple[int, float], ...]:
-    pairs = value.items() if isinstance(value, Mapping) else value
-    if not isinstance(value, Mapping | tuple) or not value:
-        raise Wrong
-    weights = []
-    for key, weight in pairs:
-        if not str(key).isdecimal() or isinstance(weight, bool) or not isinstance(weight, int | float):
-            raise Wrong
-        weights.append((int(key), float(weight)))
-    return tuple(weights)
-
-
-Shuffle = Annotated[bool | str, Kind('true, false or "batch"', _shuffle)]
-ClassWeight = Annotated[
-    tuple[tuple[int, float], ...],
-    Kind(
-        'an object such as {"0": 1.0, "1": 5.0}',
-        _class_weight,
-        lambda pairs: {str(key): weight for key, weight in pairs},
-    ),
-]
-
-
-@dataclass(frozen=True)
-class Fit(Description):
-    """The arguments of Keras 1's `fit`.
-
-    Args:
-        x: The inputs: one reference, a list of one for each input, or an object by input name.
-        y: The targets.
-        batch_size: Samples in an update; the last batch of an epoch may be shorter.
-        nb_epoch: The epoch to stop before, counted from 0 (not how many to run).
-        verbose: Taken for compatibility; the service always reports.
-        callbacks: What is asked at the edges of every epoch.
-        validation_split: Share of the samples, the last ones, that are held out.
-        validation_data: `{"x", "y"[, "sample_weight"]}` to judge by after every epoch; wins over the split.
-        shuffle: Whether each epoch has an order of its own; "batch" shuffles whole batches.
-        class_weight: Weight of each class in the loss.
-        sample_weight: Weight of each sample, or of each step with the temporal mode.
-        initial_epoch: The epoch to begin with.
-    """
-
-    x: Data
-    y: Data
-    batch_size: PositiveInt = 32
-    nb_epoch: CountInt = 10
-    verbose: CountInt = 1
-    callbacks: Callbacks | None = None
-    validation_split: Fraction = 0.0
-    validation_data: Data | None = None
-    shuffle: Shuffle = True
-    class_weight: ClassWeight | None = None
-    sample_weight: Data | None = None
-    initial_epoch: CountInt = 0
-
-
-@dataclass(frozen=True)
-class Evaluate(Description):
-    """The arguments of Keras 1's `evaluate`.
-
-    Args:
-        x: The inputs.
-        y: The targets.
-        batch_size: Samples at a time.
-        verbose: Taken for compatibility.
-        sample_weight: Weight of each sample.
-    """
-
-    x: Data
-    y: Data
-    batch_size: PositiveInt = 32
-    verbose: CountInt = 1
-    sample_weight: Data | None = None
-
-
-@dataclass(frozen=True)
-class Predict(Description):
-    """The arguments of Keras 1's `predict`.
-
-    Args:
-        x: The inputs.
-        batch_size: Samples at a time.
-        verbose: Taken for compatibility.
-    """
-
-    x: Data
-    batch_size: PositiveInt = 32
-    verbose: CountInt = 0
-
-
-DimOrdering = Annotated[str, one_of("th", "tf")]
+__all__ = ["ArraySpec", "Plan"]
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from engine.compiled import Compile
 from engine.errors import BadData
 from engine.layer import Input
 from engine.matching import Fed, as_rows
+from engine.methods import Fit
 from engine.model import Sequential
-from engine.plan import Fit
 from engine.sources import Array, Arrays
 
 #: An array larger than this stays where it is, and its batches are read as they are needed.

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from engine.callbacks import Logs
 from engine.errors import BadFile, Diverged
-from engine.plan import Fit, Plan
+from engine.methods import Fit
+from engine.plan import Plan
 from engine.sources import Arrays
 from engine.training import checkpoint, weights
 from engine.training.compilation import Stepper

@@ -11,8 +11,8 @@ from engine.callbacks import CALLBACKS
 from engine.capabilities import argument_meanings, capabilities
 from engine.constraints import CONSTRAINTS
 from engine.layer import LAYERS
+from engine.methods import Evaluate, Fit, Predict
 from engine.optimizers import OPTIMIZERS
-from engine.plan import Evaluate, Fit, Predict
 
 CLASSES: list[type[Description]] = [
     *(registry[name] for registry in (LAYERS, OPTIMIZERS, CONSTRAINTS, CALLBACKS) for name in registry),

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from engine.errors import BadData, BadFile, Diverged
-from engine.plan import Fit
+from engine.methods import Fit
 from engine.run import Replay, Run
 from engine.training.data import BLOCK_BYTES, Column, Feed, order_of
 from tests.engine.yard import Notebook, plan_of, sequential, training

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import pytest
 
@@ -35,16 +36,35 @@ print("done", flush=True)
 """
 
 
-@pytest.fixture
-def listener(settings, monkeypatch, tmp_path):
+@contextmanager
+def listening(output):
     """A process that hears bells and says so."""
-    monkeypatch.setenv("TRAINYARD_DATA_DIR", str(settings.data_dir))
-    output = tmp_path / "heard.txt"
     with output.open("wb") as file:
         process = subprocess.Popen([sys.executable, "-c", LISTEN], stdout=file, stderr=subprocess.DEVNULL)
-    yield process, lambda: output.read_text().split()
-    process.kill()
-    process.wait()
+    try:
+        yield process, lambda: output.read_text().split()
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def listener(settings, monkeypatch, tmp_path):
+    monkeypatch.setenv("TRAINYARD_DATA_DIR", str(settings.data_dir))
+    with listening(tmp_path / "heard.txt") as heard:
+        yield heard
+
+
+def test_a_bell_rung_through_redis_is_heard(settings, monkeypatch, tmp_path, valkey_url):
+    monkeypatch.setenv("TRAINYARD_DATA_DIR", str(settings.data_dir))
+    monkeypatch.setenv("TRAINYARD_BROKER_URL", valkey_url)
+    queue = Queue(settings.model_copy(update={"broker_url": valkey_url}))
+    with listening(tmp_path / "heard.txt") as (process, words):
+        queue.ring("job_1")
+        until(lambda: "heard" in words())
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    queue.close()
 
 
 def test_a_bell_is_heard_and_a_broken_one_does_not_end_the_listening(listener, settings):
