@@ -49,7 +49,7 @@ class Settings(BaseSettings):
 
     worker_slots: int = Field(default=1, gt=0)
     lease_seconds: float = Field(default=30.0, gt=0)
-    heartbeat_seconds: float = Field(default=5.0, gt=0)
+    heartbeat_seconds: float = Field(default=2.0, gt=0)
     poll_seconds: float = Field(default=2.0, gt=0)
     reaper_seconds: float = Field(default=5.0, gt=0)
     max_attempts: int = Field(default=3, gt=0)

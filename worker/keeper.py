@@ -16,8 +16,10 @@ from worker.protocol import Assignment
 
 log = logging.getLogger(__name__)
 
-#: How long a runner may take to hear of a cancel or of its time limit by itself, between two batches.
+#: How long a runner may take to hear of its time limit by itself, between two batches, and to checkpoint.
 GRACE_SECONDS = 5.0
+#: The same for a cancel, after which nothing has to be saved; one that compiles does not hear it at all.
+CANCEL_GRACE_SECONDS = 2.0
 
 
 class Keeper(threading.Thread):
@@ -89,7 +91,7 @@ class Keeper(threading.Thread):
     def _judge(self, runner: RunnerProcess, assignment: Assignment, wish: str | None, now: float) -> None:
         if wish == "cancel":
             runner.cancelled_at = runner.cancelled_at or now
-            if now - runner.cancelled_at > GRACE_SECONDS:
+            if now - runner.cancelled_at > CANCEL_GRACE_SECONDS:
                 runner.kill(CANCELLED)
         limit = assignment.limit_seconds
         if limit is not None and now - runner.assigned_at > limit + GRACE_SECONDS:

@@ -157,7 +157,7 @@ def test_a_running_job_is_cancelled_within_seconds_and_the_lane_is_free(yard, se
 def test_a_runner_that_does_not_hear_is_killed_and_its_job_cancelled(
     yard, sessions, make_job, dataset, read, monkeypatch
 ):
-    monkeypatch.setattr("worker.keeper.GRACE_SECONDS", 0.5)
+    monkeypatch.setattr("worker.keeper.CANCEL_GRACE_SECONDS", 0.5)
     job_id = make_job(training(dataset, ENDLESS))
     until(lambda: read(job_id).progress)
     os.kill(runner_of(yard, job_id).process.pid, signal.SIGSTOP)
