@@ -220,7 +220,8 @@ def named(registry: Registry[Any], none: str | None = None) -> Kind:
             raise Wrong
         return registry.canonical(value)
 
-    return Kind(f"the name of a {registry.kind}", read)
+    article = "an" if registry.kind[0] in "aeio" else "a"
+    return Kind(f"the name of {article} {registry.kind}", read)
 
 
 ANY_SHAPE = Kind("a list of positive integers or nulls", _axes(1), list)
