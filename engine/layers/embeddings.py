@@ -27,7 +27,7 @@ BLOCK_ROWS = 65_536
 
 @layer()
 class Embedding(Layer):
-    """Turns each index into a row of `W`.
+    """Turns each index into a row of `W`; an index that a layer before it computes out of range gives NaN.
 
     Args:
         input_dim: How many indices there are: 0 to `input_dim - 1`.
@@ -106,15 +106,8 @@ class Embedding(Layer):
         from torch.nn.functional import embedding
 
         table = dropped(w["W"], self.dropout, (self.input_dim, 1), run)
-        y = self._guarded(x, table) if self.batch_input_shape is None else embedding(x.long(), table)
+        good = (x > -1) & (x < self.input_dim)  # layers before this one may compute what no check of the data sees
+        y = embedding(x.where(good, 0).long(), table).where(good.unsqueeze(-1), float("nan"))
         if self.activity_regularizer is not None:
             run.penalise(self.activity_regularizer(y))
         return y
-
-    def _guarded(self, x: Tensor, table: Tensor) -> Tensor:
-        """Look up indices that layers before this one computed: one that is out of range gives NaN."""
-        from torch.nn.functional import embedding
-
-        good = (x > -1) & (x < self.input_dim)
-        y = embedding(x.where(good, 0).long(), table)
-        return y.where(good.unsqueeze(-1), float("nan"))

@@ -59,7 +59,7 @@ def test_s86_an_index_out_of_range_is_the_users_error_and_names_its_row(use, bad
     assert run.steps == 0
 
 
-def test_an_index_in_validation_data_or_in_a_nested_model_is_checked_too():
+def test_the_data_of_a_model_that_begins_with_a_nested_one_is_checked_too():
     inner = sequential(("Embedding", EMBEDDING))
     run = training({"x": INDICES + 1}, model={"class_name": "Sequential", "config": [inner]}, predict={"x": "d/x"})
     with pytest.raises(BadData, match="Row 1"):
@@ -73,6 +73,16 @@ def test_an_index_that_a_layer_computes_out_of_range_gives_nan():
     assert (out[0] == TABLE[[0, 2, 4]]).all()
     assert np.isnan(out[1, 0]).all()
     assert (out[1, 1:] == TABLE[[6, 0]]).all()
+
+
+def test_a_nested_model_may_begin_with_an_embedding_of_what_came_before():
+    model = sequential(("Reshape", {"target_shape": [3], "input_shape": [3, 1]}))
+    model["config"].append(sequential(("Embedding", EMBEDDING | {"name": "e"})))
+    run = training({"x": (INDICES + 1)[:, :, None]}, model=model, predict={"x": "d/x"})
+    run.take({"sequential_1/e/W": TABLE})
+    out = run.predict(Notebook())
+    assert (out[0] == TABLE[INDICES[0] + 1]).all()
+    assert np.isnan(out[1, 0]).all()
 
 
 def test_dropout_drops_whole_rows_of_the_table_and_scales_the_rest():
