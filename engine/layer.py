@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, ClassVar, TypeVar, dataclass_transform
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, dataclass_transform
 
-from engine.arguments import Description, InputShape, Json, Name, PositiveInt, Shape, one_of
+from numpy.typing import NDArray
+
+from engine.arguments import Description, InputShape, Json, Name, PositiveInt, Shape, default_of, one_of
 from engine.constraints import Bound, check_axes
 from engine.errors import BadArgument, ShapeMismatch
 from engine.initializations import check_initialization
@@ -35,6 +37,7 @@ class Weight:
         constraint: What is done to it after every update.
         trainable: Whether the optimizer moves it.
         dim_ordering: Where a kernel keeps its filters; only the initialisations ask.
+        scale: What the start is multiplied by.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Weight:
     constraint: Bound | None = None
     trainable: bool = True
     dim_ordering: str = "th"
+    scale: float = 1.0
 
     def __post_init__(self) -> None:
         if wrong := check_initialization(self.init, self.shape):
@@ -67,11 +71,12 @@ class Weight:
 
 @dataclass(frozen=True)
 class Input:
-    """One tensor that a model takes: its name, its shape with the batch axis, its type."""
+    """One tensor that a model takes: its name, its shape with the batch axis, its type, and the layer it goes to."""
 
     name: str
     shape: Shape
     dtype: str
+    layer: Layer | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +103,8 @@ class Layer(Description):
     input_rank: ClassVar[int | None] = None
     #: The type a first layer takes unless told.
     natural_dtype: ClassVar[str] = "float32"
+    #: Arguments that Keras 1 forgets to write; they are written where they differ from their default.
+    unwritten: ClassVar[frozenset[str]] = frozenset()
 
     def first_shape(self) -> Shape | None:
         """Return the batch input shape that the arguments of a first layer declare, if they do."""
@@ -110,7 +117,14 @@ class Layer(Description):
         shape = self.first_shape()
         if shape is None:
             return ()
-        return (Input(f"{self.name}_input", shape, self.input_dtype or self.natural_dtype),)
+        return (Input(f"{self.name}_input", shape, self.input_dtype or self.natural_dtype, self),)
+
+    def check_values(self, rows: NDArray[Any]) -> None:
+        """Refuse input data that a first layer cannot take; by default it takes any.
+
+        Raises:
+            BadData: A value is out of range.
+        """
 
     def settled(self, input_shape: Shape) -> Layer:
         """Return the description with what only its place in a model tells, such as `input_dim`."""
@@ -164,6 +178,9 @@ class Layer(Description):
         if first["batch_input_shape"] is None:
             del first["batch_input_shape"], first["input_dtype"]
         del config["input_shape"]
+        for key in self.unwritten:
+            if getattr(self, key) == default_of(type(self), key):
+                del config[key]
         return first | config
 
 

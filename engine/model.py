@@ -119,7 +119,8 @@ class Sequential(Layer):
 
     def call(self, x: Tensor, w: Weights, run: Run) -> Tensor:
         for each in self.layers:
-            x = each.call(x, scoped(w, each.name), run)
+            with run.scoped(each.name):
+                x = each.call(x, scoped(w, each.name), run)
         return x
 
     def summary(self) -> Json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ class Run:
 
     def __init__(self, noise: Noise | None = None) -> None:
         self._noise = noise
+        self._path: list[str] = []
         self.penalties: list[Tensor] = []
+        self.updates: dict[str, Tensor] = {}
 
     @property
     def training(self) -> bool:
@@ -47,6 +50,19 @@ class Run:
     def penalise(self, penalty: Tensor) -> None:
         """Add a scalar to the loss."""
         self.penalties.append(penalty)
+
+    @contextmanager
+    def scoped(self, name: str | None) -> Iterator[None]:
+        """Enter the layer of that name: what it reports is kept under its name."""
+        self._path.append(str(name))
+        try:
+            yield
+        finally:
+            self._path.pop()
+
+    def update(self, name: str, value: Tensor) -> None:
+        """Report the new value of an untrained weight of the layer that is running; only a training pass keeps it."""
+        self.updates["/".join([*self._path, name])] = value
 
 
 class Recorder:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from engine import activations
 from engine.activations import ACTIVATIONS, check_activation
-from engine.arguments import Fraction, Integers, PositiveInt, Shape
+from engine.arguments import Fraction, Integers, NonNegative, PositiveInt, Shape
 from engine.constraints import Constraint
 from engine.errors import BadArgument, ShapeMismatch
 from engine.initializations import Initialization
 from engine.layer import Layer, Weight, Weights, WithInputDim, known_axis, layer, shape_text
-from engine.regularizers import Regularizer
+from engine.regularizers import L1L2Regularizer, Regularizer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -113,10 +113,15 @@ class Dropout(Layer):
     p: Fraction
 
     def call(self, x: Tensor, w: Weights, run: Run) -> Tensor:
-        if not run.training or not 0.0 < self.p < 1.0:
-            return x
-        keep = 1.0 - self.p
-        return x * ((run.noise.uniform(x.shape) < keep) * (1.0 / keep))
+        return dropped(x, self.p, tuple(x.shape), run)
+
+
+def dropped(x: Tensor, p: float, shape: tuple[int, ...], run: Run) -> Tensor:
+    """Set a share `p` of a tensor to zero while training, by a mask of `shape`, and scale the rest up."""
+    if not run.training or not 0.0 < p < 1.0:
+        return x
+    keep = 1.0 - p
+    return x * ((run.noise.uniform(shape) < keep) * (1.0 / keep))
 
 
 @layer()
@@ -191,3 +196,80 @@ class Reshape(Layer):
 
     def call(self, x: Tensor, w: Weights, run: Run) -> Tensor:
         return x.reshape(x.shape[0], *self.target_shape)
+
+
+@layer()
+class Permute(Layer):
+    """Puts the axes in another order.
+
+    Args:
+        dims: The axes in the order wanted, counted from 1; the batch axis stays first and is not named.
+
+    Shape:
+        `(n, ...) -> (n, ...)`, with `dims` of (2, 1): `(n, a, b) -> (n, b, a)`
+
+    Raises:
+        BadArgument: `dims` is no order of the numbers from 1.
+        ShapeMismatch: The input has another number of axes.
+    """
+
+    dims: Integers
+
+    def check(self) -> None:
+        if not self.dims or sorted(self.dims) != list(range(1, len(self.dims) + 1)):
+            raise BadArgument(
+                f"`dims` must hold each number from 1 to the number of axes once, but got {list(self.dims)}.", "/dims"
+            )
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        if len(input_shape) != len(self.dims) + 1:
+            raise ShapeMismatch(
+                f"Layer {self.name} (Permute) orders {len(self.dims)} axes besides the batch's, but gets "
+                f"{shape_text(input_shape)}."
+            )
+        return (input_shape[0], *(input_shape[each] for each in self.dims))
+
+    def call(self, x: Tensor, w: Weights, run: Run) -> Tensor:
+        return x.permute(0, *self.dims)
+
+
+@layer()
+class RepeatVector(Layer):
+    """Repeats a vector as every step of a sequence.
+
+    Args:
+        n: How many steps.
+
+    Shape:
+        `(batch, d) -> (batch, n, d)`
+    """
+
+    n: PositiveInt
+
+    input_rank = 2
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return (input_shape[0], self.n, input_shape[1])
+
+    def call(self, x: Tensor, w: Weights, run: Run) -> Tensor:
+        return x.unsqueeze(1).expand(-1, self.n, -1)
+
+
+@layer()
+class ActivityRegularization(Layer):
+    """Lets its input pass and adds a penalty on it to the loss, summed over the batch.
+
+    Args:
+        l1: Weight of the sum of absolute values.
+        l2: Weight of the sum of squares.
+
+    Shape:
+        `(n, ...) -> (n, ...)`
+    """
+
+    l1: NonNegative = 0.0
+    l2: NonNegative = 0.0
+
+    def call(self, x: Tensor, w: Weights, run: Run) -> Tensor:
+        run.penalise(L1L2Regularizer(self.l1, self.l2)(x))
+        return x

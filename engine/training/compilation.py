@@ -72,6 +72,7 @@ def compile_step(step: Step, state: State, batch: Batch, drawn: list[Tensor]) ->
     from torch._inductor import config
     from torch._inductor.compile_fx import compile_fx_inner
     from torch._inductor.decomposition import select_decomp_table
+    from torch._inductor.lowering import make_fallback
     from torch.fx.experimental.proxy_tensor import make_fx
 
     names, inputs = list(state), len(batch.x)
@@ -84,9 +85,13 @@ def compile_step(step: Step, state: State, batch: Batch, drawn: list[Tensor]) ->
         after = step.train(dict(zip(names, tensors, strict=False)), Batch(x, y, w), noise)
         return [after[name] for name in names]
 
+    # inductor's own sum of an embedding's gradient has threads add in any order; torch's kernel is repeatable
+    whole = torch.ops.aten.embedding_dense_backward.default
+    make_fallback(whole, warn=False, override_decomp=True)  # type: ignore[no-untyped-call]
+    table = {op: parts for op, parts in select_decomp_table().items() if op is not whole}
     examples = [each.detach().clone() for each in (*state.values(), *_tensors(batch), *drawn)]
     with torch.no_grad(), config.patch(compile_threads=1):  # no pool of processes that a killed runner leaves behind
-        graph = make_fx(flat, decomposition_table=select_decomp_table(), tracing_mode="fake")(*examples)
+        graph = make_fx(flat, decomposition_table=table, tracing_mode="fake")(*examples)
         fakes = [node.meta["val"] for node in graph.graph.nodes if node.op == "placeholder"]
         compiled: Compiled = compile_fx_inner(graph, fakes)
     return compiled

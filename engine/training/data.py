@@ -145,7 +145,7 @@ class Loader:
         """Load what was matched; the second result is what a split holds out.
 
         Raises:
-            BadData: A label or a weight cannot be used.
+            BadData: An input, a label or a weight cannot be used.
         """
         x = [
             self._column(source.load(self.arrays), wanted)
@@ -163,7 +163,10 @@ class Loader:
 
     def _column(self, array: Array, wanted: Input) -> Column:
         dtype = torch.int64 if wanted.dtype in ("int32", "int64", "uint8") else torch.float32
-        return Column(array.reshape(as_rows(array.shape)), dtype, self.device)
+        rows = array.reshape(as_rows(array.shape))
+        if wanted.layer is not None:
+            wanted.layer.check_values(rows)
+        return Column(rows, dtype, self.device)
 
     def _targets(self, array: Array) -> Column:
         if self.compiled and self.compiled.loss == "sparse_categorical_crossentropy":

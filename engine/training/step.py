@@ -75,6 +75,7 @@ class Step:
                 batch,
                 run,
             )
+        state = state | {f"weight:{key}": value.detach() for key, value in run.updates.items()}
         state = state | {"totals": state["totals"] + values.double() * batch.size}
         if not leaves:
             return state

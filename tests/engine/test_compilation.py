@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 
 from engine.plan import Plan
-from engine.training import compilation, threads
+from engine.training import compilation, loop, threads
 from tests.engine.test_training import DATA, Killed, killer, mlp
-from tests.engine.yard import Notebook, describing, sequential
+from tests.engine.yard import Notebook, describing, sequential, training
 
 OPTIONS = {"validation_data": {"x": "d/x_val", "y": "d/y_val"}, "nb_epoch": 3}
 
@@ -77,3 +78,38 @@ def plan_of_width(width):
 def test_a_small_model_takes_one_thread_and_a_large_one_all():
     assert threads.threads_for(plan_of_width(10), 8) == 1
     assert threads.threads_for(plan_of_width(100_000), 8) == 8
+
+
+def reading_run():
+    """Train where many threads add to few rows of a table, and running averages move."""
+    rng = np.random.default_rng(0)
+    data = {"x": rng.integers(0, 50, (256, 200)), "y": rng.random((256, 200, 64), dtype=np.float32)}
+    run = training(
+        data,
+        model=sequential(
+            ("Embedding", {"input_dim": 50, "output_dim": 64, "input_length": 200, "dropout": 0.2}),
+            ("BatchNormalization", {}),
+            ("SReLU", {"shared_axes": [1]}),
+        ),
+        compile={"optimizer": "adam", "loss": "mse"},
+        fit={"x": "d/x", "y": "d/y", "nb_epoch": 1, "batch_size": 64},
+    )
+    run.fit(Notebook())
+    return run
+
+
+def test_a_compiled_embedding_is_repeatable_on_many_threads_and_running_averages_move_as_eagerly(long, monkeypatch):
+    monkeypatch.setattr(loop, "threads_for", lambda *_: 4)
+    try:
+        runs = [reading_run() for _ in range(2)]
+        monkeypatch.setattr(compilation, "WORTHWHILE_STEPS", 10**9)
+        eager = reading_run().weights()
+    finally:
+        torch.set_num_threads(1)
+    assert all(each.stepper.compiles for each in runs)
+    assert runs[0].weights_sha256() == runs[1].weights_sha256()
+    compiled = runs[0].weights()
+    for name in ("running_mean", "running_std"):
+        key = f"batchnormalization_1/{name}"
+        np.testing.assert_allclose(compiled[key], eager[key], rtol=1e-4, atol=1e-7)
+        assert not (eager[key] == eager[key][0]).all()

@@ -93,7 +93,7 @@ class Golden:
             "compile": self.facts["compile"],
             "fit": fit | scored,
             "evaluate": evaluated,
-            "predict": {"x": "d/x"},
+            "predict": {"x": "d/x", "batch_size": fit["batch_size"]},
         }
 
     def training(self) -> Training:
