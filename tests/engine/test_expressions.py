@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from engine.compiled import Compile
-from engine.errors import BadArgument, BadData, DefinitionError
+from engine.errors import BadArgument, BadData, DefinitionError, TooLarge
 from engine.expressions import read_expression
 from engine.expressions.arguments import ARGUMENTS
 from engine.expressions.functions import FUNCTIONS
@@ -262,6 +262,13 @@ def test_s130_a_bad_custom_function_is_refused_before_the_run_and_pointed_at(com
     with pytest.raises(DefinitionError) as refusal:
         plan_of(rows(), **given)
     assert refusal.value.where == where
+
+
+def test_a_job_logs_only_so_many_metrics():
+    many = {"source": f"lambda t, p: {{{', '.join(f'{name!r}: p' for name in map(str, range(30)))}}}"}
+    with pytest.raises(TooLarge, match="50 metrics") as refusal:
+        plan_of(rows(), **body(metrics=[many, many]))
+    assert refusal.value.where == "/compile/metrics"
 
 
 @pytest.mark.parametrize(
