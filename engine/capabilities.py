@@ -13,6 +13,7 @@ from engine.arguments import Description, Json, default_of, kinds
 from engine.callbacks import CALLBACKS
 from engine.compiled import Compile
 from engine.constraints import CONSTRAINTS
+from engine.expressions import callable_functions
 from engine.initializations import INITIALIZATIONS
 from engine.layer import LAYERS
 from engine.methods import Evaluate, Fit, Predict
@@ -41,6 +42,7 @@ def capabilities() -> Json:
         "regularizers": {name: {"aliases": REGULARIZERS.aliases(name)} for name in REGULARIZERS},
         "constraints": _classes(CONSTRAINTS),
         "callbacks": _classes(CALLBACKS),
+        "backend": callable_functions(),
         "compile": describe(Compile),
         "fit": describe(Fit),
         "evaluate": describe(Evaluate),

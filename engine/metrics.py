@@ -110,7 +110,7 @@ def matthews_correlation(t: Tensor, p: Tensor) -> Tensor:
 ACCURACY = ("accuracy", "acc")
 
 
-def accuracy_for(loss: str, output_shape: Shape) -> Metric:
+def accuracy_for(loss: object, output_shape: Shape) -> Metric:
     """Choose what "accuracy" means, by Keras 1's first match."""
     if output_shape[-1] == 1 or loss == "binary_crossentropy":
         return binary_accuracy

@@ -142,6 +142,8 @@ class _Reading:
                     f"`{name}` needs a compiled model: give `compile` with a loss and an optimizer.",
                     "/compile",
                 )
+        if compiled is not None and len(compiled.metric_names()) > 1 + self.limits.max_metrics:
+            raise TooLarge(f"A job may log {self.limits.max_metrics} metrics beside the loss.", "/compile/metrics")
         for name, part in (("fit", fit), ("evaluate", evaluate), ("predict", predict)):
             if part is not None and part.batch_size > self.limits.max_batch_size:
                 raise TooLarge(

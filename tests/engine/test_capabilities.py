@@ -57,6 +57,11 @@ def test_capabilities_are_json_and_name_aliases():
     assert set(told["callbacks"]) == {"EarlyStopping", "LearningRateScheduler", "ModelCheckpoint", "ReduceLROnPlateau"}
 
 
+def test_capabilities_name_what_a_custom_loss_may_call():
+    assert capabilities()["backend"]["mean"] == ["x", "axis", "keepdims"]
+    assert capabilities()["backend"]["epsilon"] == []
+
+
 def test_describing_and_checking_needs_no_torch():
     code = (
         "import sys, engine.plan, engine.capabilities; engine.capabilities.capabilities(); "
