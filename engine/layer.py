@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, ClassVar, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, cast, dataclass_transform
 
 from engine.arguments import Description, InputShape, Json, Name, PositiveInt, Shape, one_of
 from engine.constraints import Bound, check_axes
@@ -35,6 +35,7 @@ class Weight:
         constraint: What is done to it after every update.
         trainable: Whether the optimizer moves it.
         dim_ordering: Where a kernel keeps its filters; only the initialisations ask.
+        flips: The axes along which Theano reads it backwards: those of a convolution's window.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Weight:
     constraint: Bound | None = None
     trainable: bool = True
     dim_ordering: str = "th"
+    flips: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if wrong := check_initialization(self.init, self.shape):
@@ -114,6 +116,13 @@ class Layer(Description):
 
     def settled(self, input_shape: Shape) -> Layer:
         """Return the description with what only its place in a model tells, such as `input_dim`."""
+        return self
+
+    def ordered(self, dim_ordering: str) -> Layer:
+        """Return the description with `dim_ordering` for its own, where it has one and leaves it at "default"."""
+        whole: Any = self
+        if getattr(self, "dim_ordering", None) == "default":
+            return cast(Layer, replace(whole, dim_ordering=dim_ordering))
         return self
 
     def as_first(self) -> Layer:
