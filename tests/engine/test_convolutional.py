@@ -251,3 +251,66 @@ def test_what_does_not_fit_is_refused_and_pointed_at(layer, error, where, says):
     with pytest.raises(error, match=says) as refusal:
         model_of(layer)
     assert refusal.value.where == "/config/0" + (f"/config/{where}" if where else "")
+
+
+DECONV = {"nb_filter": 3, "nb_row": 2, "nb_col": 3, "subsample": [2, 2]}
+
+
+@pytest.mark.parametrize("border_mode", ["valid", "same"])
+def test_a_deconvolution_is_the_gradient_of_the_convolution_that_leads_back(border_mode):
+    forth = {**DECONV, "nb_filter": 2, "border_mode": border_mode, "bias": False}
+    x, y = floats(1, 3, 8, 9), None
+    conv = predictor(x, ("Convolution2D", {**forth, "input_shape": [3, 8, 9]}))
+    y = conv.predict(Notebook())
+    back = floats(*y.shape, seed=1)
+    deconv = {**forth, "nb_filter": 3, "output_shape": [None, 3, 8, 9], "input_shape": list(back.shape[1:])}
+    run = predictor(back, ("Deconvolution2D", deconv))
+    run.take({"deconvolution2d_1/W": conv.weights()["convolution2d_1/W"].swapaxes(0, 1).copy()})
+
+    turned = run.predict(Notebook())
+
+    assert turned.shape == x.shape
+    np.testing.assert_allclose((turned * x).sum(), (back * y).sum(), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("shape", "error", "where"),
+    [
+        (None, BadArgument, "/config/0/config/output_shape"),
+        ([None, 3, 8], BadArgument, "/config/0/config/output_shape"),
+        ([None, 3, None, 9], BadArgument, "/config/0/config/output_shape"),
+        ([None, 3, 50, 9], ShapeMismatch, "/config/0"),
+        ([None, 4, 8, 9], ShapeMismatch, "/config/0"),
+    ],
+)
+def test_a_deconvolution_into_an_impossible_shape_is_refused(shape, error, where):
+    with pytest.raises(error, match=r"output_shape|cannot turn") as refusal:
+        model_of(("Deconv2D", {**DECONV, "output_shape": shape, "input_shape": [2, 4, 4]}))
+    assert refusal.value.where == where
+
+
+@pytest.mark.parametrize("dim_ordering", ["th", "tf"])
+def test_a_separable_convolution_is_a_convolution_with_the_product_of_its_kernels(dim_ordering):
+    config = {"nb_filter": 4, "nb_row": 2, "nb_col": 3, "border_mode": "same"}
+    x = floats(2, 3, 6, 7) if dim_ordering == "th" else floats(2, 6, 7, 3)
+    shape = {"input_shape": list(x.shape[1:])}
+    separable = ("SeparableConvolution2D", {**config, "depth_multiplier": 2, **shape})
+    run = predictor(x, separable, dim_ordering=dim_ordering)
+    depthwise, pointwise = (
+        run.weights()[f"separableconvolution2d_1/{name}_kernel"] for name in ("depthwise", "pointwise")
+    )
+    if dim_ordering == "th":
+        assert (depthwise.shape, pointwise.shape) == ((2, 3, 2, 3), (4, 6, 1, 1))
+        kernel = np.einsum("mirc,fim->firc", depthwise, pointwise.reshape(4, 3, 2))
+    else:
+        assert (depthwise.shape, pointwise.shape) == ((2, 3, 3, 2), (1, 1, 6, 4))
+        kernel = np.einsum("rcim,imf->rcif", depthwise, pointwise.reshape(3, 2, 4))
+
+    whole = predictions(
+        x,
+        ("Convolution2D", {**config, **shape}),
+        dim_ordering=dim_ordering,
+        weights={"convolution2d_1/W": np.ascontiguousarray(kernel)},
+    )
+
+    np.testing.assert_allclose(run.predict(Notebook()), whole, atol=1e-5)

@@ -1,11 +1,13 @@
 """The numbers of the real Keras 1.2.2: predictions within 1e-5, losses and weights within 1e-4 relative."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import pytest
+import torch
 
 from engine.model import read_model
 from engine.training import weights
@@ -13,6 +15,9 @@ from tests.engine.yard import GOLDEN, Golden, Notebook, training
 
 CASES = sorted(path.parent.name for path in GOLDEN.glob("*/trained.h5"))
 PREDICTED = sorted(path.parent.name for path in GOLDEN.glob("*/initial.h5") if path.parent.name not in CASES)
+#: In these, two cells of a pooling window are equal but for a rounding, and which of them learns depends on it:
+#: torch's plain convolution rounds as Theano's does, oneDNN's does not. Weights nudged by 1e-7 go either way.
+ON_THE_EDGE = {"vgg_small"}
 
 
 def close(ours, theirs):
@@ -66,6 +71,7 @@ def test_predictions_and_evaluation_before_training_are_keras_1s(case):
     close(list(run.evaluate(Notebook()).values()), golden.facts["evaluate_before"])
 
 
+@pytest.mark.filterwarnings("ignore:TF32 acceleration")
 @pytest.mark.parametrize("case", CASES)
 def test_training_gives_keras_1s_losses_history_and_weights(case, tmp_path):
     golden = Golden(case)
@@ -75,7 +81,8 @@ def test_training_gives_keras_1s_losses_history_and_weights(case, tmp_path):
     def note() -> None:
         batches.append(run.state["totals"].tolist())
 
-    run.fit(Notebook(note))
+    with torch.backends.mkldnn.flags(enabled=False) if case in ON_THE_EDGE else nullcontext():
+        run.fit(Notebook(note))
 
     close(batch_losses(batches, golden), [each["loss"] for each in golden.facts["batches"]])
     series = run.history["series"]
