@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, cast, dataclass_transform
 
 from numpy.typing import NDArray
 
@@ -38,6 +38,7 @@ class Weight:
         trainable: Whether the optimizer moves it.
         dim_ordering: Where a kernel keeps its filters; only the initialisations ask.
         scale: What the start is multiplied by.
+        flips: The axes along which Theano reads it backwards: those of a convolution's window.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Weight:
     trainable: bool = True
     dim_ordering: str = "th"
     scale: float = 1.0
+    flips: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if wrong := check_initialization(self.init, self.shape):
@@ -128,6 +130,13 @@ class Layer(Description):
 
     def settled(self, input_shape: Shape) -> Layer:
         """Return the description with what only its place in a model tells, such as `input_dim`."""
+        return self
+
+    def ordered(self, dim_ordering: str) -> Layer:
+        """Return the description with `dim_ordering` for its own, where it has one and leaves it at "default"."""
+        whole: Any = self
+        if getattr(self, "dim_ordering", None) == "default":
+            return cast(Layer, replace(whole, dim_ordering=dim_ordering))
         return self
 
     def as_first(self) -> Layer:

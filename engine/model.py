@@ -167,8 +167,13 @@ def _row(placed: Placed) -> Json:
 # -- from a stranger's JSON to a settled model ---------------------------------------------------
 
 
-def read_model(value: Any, limits: Limits | None = None) -> tuple[Sequential, list[Note]]:
+def read_model(value: Any, limits: Limits | None = None, dim_ordering: str = "tf") -> tuple[Sequential, list[Note]]:
     """Read a model's JSON, name its layers and check every shape and size.
+
+    Args:
+        value: The JSON.
+        limits: How large it may be.
+        dim_ordering: What "default" stands for: "th" has the channels of an image first, "tf" last.
 
     Returns:
         The model in its normal form, and what was translated on the way there.
@@ -180,7 +185,7 @@ def read_model(value: Any, limits: Limits | None = None) -> tuple[Sequential, li
     model = _Reader(limits).model(value, 0)
     if not isinstance(model, Sequential):
         raise BadModel("A model must be a Sequential.", "/class_name")
-    settled = _Settler().settle(model, None)
+    settled = _Settler(dim_ordering).settle(model, None)
     _check_size(settled, limits)
     return settled, _translations(model, settled)
 
@@ -227,7 +232,8 @@ class _Reader:
 class _Settler:
     """Gives every layer a name and its place."""
 
-    def __init__(self) -> None:
+    def __init__(self, dim_ordering: str) -> None:
+        self.dim_ordering = dim_ordering
         self.counts: dict[str, int] = {}
 
     def settle(self, model: Sequential, incoming: Shape | None) -> Sequential:
@@ -276,7 +282,7 @@ class _Settler:
         if shape is None:
             raise BadModel(NO_SHAPE, "/config")
         each.check_rank(shape)
-        return each.settled(shape)
+        return each.ordered(self.dim_ordering).settled(shape)
 
 
 def _input_of(settled: Layer, shape: Shape | None) -> Shape:

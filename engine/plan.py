@@ -116,7 +116,7 @@ class _Reading:
         if self.body.get("model") is None:
             raise BadModel('A job needs a model: {"class_name": "Sequential", "config": [...]}.', "/model")
         with within("model"):
-            model, notes = read_model(self.body["model"], self.limits)
+            model, notes = read_model(self.body["model"], self.limits, ordering or "tf")
         self.notes += [{**note, "pointer": "/model" + note["pointer"]} for note in notes]
         return model
 

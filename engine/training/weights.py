@@ -41,7 +41,14 @@ def load(path: Path, model: Sequential, kernels: str, by_name: bool, into: str |
         BadFile: The file is damaged, hostile, or does not fit the model.
     """
     reader = hdf5.read if _is_hdf5(path) else tensors.read
-    return reader(path, groups(model, into), by_name)
+    loaded = reader(path, groups(model, into), by_name)
+    return flipped(model, loaded) if kernels == "theano" else loaded
+
+
+def flipped(model: Sequential, weights: Mapping[str, NDArray[Any]]) -> Weights:
+    """Turn convolution kernels around, from Theano's reading to TensorFlow's or back."""
+    flips = {each.name: each.flips for each in model.all_weights}
+    return {key: np.flip(array, flips[key]).copy() for key, array in weights.items()}
 
 
 def save(path: Path, model: Sequential, weights: Mapping[str, NDArray[Any]], format: str) -> None:

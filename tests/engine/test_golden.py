@@ -1,15 +1,23 @@
 """The numbers of the real Keras 1.2.2: predictions within 1e-5, losses and weights within 1e-4 relative."""
 
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 import pytest
+import torch
 
 from engine.model import read_model
-from tests.engine.yard import GOLDEN, Golden, Notebook
+from engine.training import weights
+from tests.engine.yard import GOLDEN, Golden, Notebook, training
 
 CASES = sorted(path.parent.name for path in GOLDEN.glob("*/trained.h5"))
+PREDICTED = sorted(path.parent.name for path in GOLDEN.glob("*/initial.h5") if path.parent.name not in CASES)
+#: In these, two cells of a pooling window are equal but for a rounding, and which of them learns depends on it:
+#: torch's plain convolution rounds as Theano's does, oneDNN's does not. Weights nudged by 1e-7 go either way.
+ON_THE_EDGE = {"vgg_small"}
 
 
 def close(ours, theirs):
@@ -24,15 +32,34 @@ def arrays_of(path: Path) -> dict[str, np.ndarray]:
     return found
 
 
-@pytest.mark.parametrize("case", CASES)
+def as_far_as(theirs: Any, ours: Any) -> Any:
+    """Leave out every `dim_ordering` of ours that Keras 1 does not write, such as that of ZeroPadding2D."""
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        kept = {key: each for key, each in ours.items() if key in theirs or key != "dim_ordering"}
+        return {key: as_far_as(theirs.get(key), each) for key, each in kept.items()}
+    if isinstance(theirs, list) and isinstance(ours, list) and len(theirs) == len(ours):
+        return [as_far_as(*each) for each in zip(theirs, ours, strict=True)]
+    return ours
+
+
+@pytest.mark.parametrize("case", [*CASES, *PREDICTED])
 def test_the_model_reads_and_writes_as_keras_1_wrote_it(case):
     golden = Golden(case)
 
-    model, _ = read_model(golden.model)
+    model, _ = read_model(golden.model, dim_ordering="th")
 
-    assert model.definition() == golden.model
+    assert as_far_as(golden.model, model.definition()) == golden.model
     rows = [(row["name"], row["output_shape"]) for row in model.summary()["layers"]]
     assert rows == [(row["name"], row["output_shape"]) for row in golden.facts["layers"]]
+
+
+@pytest.mark.parametrize("case", PREDICTED)
+def test_predictions_of_a_model_that_keras_1_could_not_train_are_keras_1s(case):
+    golden = Golden(case)
+    run = training(golden.data, model=golden.model, predict={"x": "d/x"}, dim_ordering="th")
+    run.load_weights(golden.folder / "initial.h5", kernels="theano")
+
+    np.testing.assert_allclose(run.predict(Notebook()), golden.data["pred_before"], atol=1e-5)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -44,6 +71,7 @@ def test_predictions_and_evaluation_before_training_are_keras_1s(case):
     close(list(run.evaluate(Notebook()).values()), golden.facts["evaluate_before"])
 
 
+@pytest.mark.filterwarnings("ignore:TF32 acceleration")
 @pytest.mark.parametrize("case", CASES)
 def test_training_gives_keras_1s_losses_history_and_weights(case, tmp_path):
     golden = Golden(case)
@@ -53,14 +81,15 @@ def test_training_gives_keras_1s_losses_history_and_weights(case, tmp_path):
     def note() -> None:
         batches.append(run.state["totals"].tolist())
 
-    run.fit(Notebook(note))
+    with torch.backends.mkldnn.flags(enabled=False) if case in ON_THE_EDGE else nullcontext():
+        run.fit(Notebook(note))
 
     close(batch_losses(batches, golden), [each["loss"] for each in golden.facts["batches"]])
     series = run.history["series"]
     assert set(series) == set(golden.facts["history"])
     for name, values in golden.facts["history"].items():
         close(series[name], values)
-    run.save_weights(tmp_path / "trained.h5", "hdf5")
+    weights.save(tmp_path / "trained.h5", run.plan.model, weights.flipped(run.plan.model, run.weights()), "hdf5")
     ours, theirs = arrays_of(tmp_path / "trained.h5"), arrays_of(golden.folder / "trained.h5")
     assert list(ours) == list(theirs)
     for name, array in theirs.items():

@@ -94,9 +94,10 @@ class Golden:
             "fit": fit | scored,
             "evaluate": evaluated,
             "predict": {"x": "d/x", "batch_size": fit["batch_size"]},
+            "dim_ordering": "th",  # what the records were made with
         }
 
     def training(self) -> Training:
         run = training(self.data, stop_on_nan=False, **self.body())
-        run.load_weights(self.folder / "initial.h5")
+        run.load_weights(self.folder / "initial.h5", kernels="theano")
         return run

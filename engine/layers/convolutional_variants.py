@@ -1,0 +1,228 @@
+"""Convolutions of other kinds: turned around, and split into two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+from engine import activations
+from engine.arguments import DimOrdering, Json, Kind, PositiveInt, Shape, Wrong
+from engine.constraints import Constraint
+from engine.errors import BadArgument, ShapeMismatch
+from engine.initializations import Initialization
+from engine.layer import Weight, Weights, known_axis, layer, shape_text
+from engine.layers.kernels import ConvolvingImages, convolve
+from engine.layers.windows import Border, Two, Windows, channel_axis, channels_back, channels_first
+from engine.regularizers import Regularizer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from engine.run import Run
+
+
+def _whole_shape(value: Any) -> Shape:
+    if isinstance(value, str) or not isinstance(value, list | tuple) or len(value) != 4:
+        raise Wrong
+    for index, each in enumerate(value):
+        if (each is None and index) or (each is not None and (type(each) is not int or each < 1)):
+            raise Wrong
+    return tuple(value)
+
+
+WholeShape = Annotated[
+    Shape, Kind("a list of 4: the batch axis, a positive integer or null, and 3 positive integers", _whole_shape, list)
+]
+
+
+@layer("Deconv2D")
+class Deconvolution2D(ConvolvingImages):
+    """Spreads every cell of an image by a kernel: a convolution turned around.
+
+    In JSON `deconvolved_shape` is called `output_shape`, as in Keras 1.
+
+    Args:
+        nb_filter: Number of channels of the output.
+        nb_row: How many rows the kernel covers.
+        nb_col: How many columns the kernel covers.
+        deconvolved_shape: Shape of the output, batch axis included; a convolution of the same window must lead from
+            it back to the input.
+        init: How `W` starts; see `initializations`.
+        activation: Applied to the result; see `activations`.
+        border_mode: "valid" or "same": that of the convolution that leads back.
+        subsample: How far the input's cells lie apart in the output, in rows and columns.
+        dim_ordering: Where the channels are: "th" first, "tf" last.
+        W_regularizer: Penalty on `W`.
+        b_regularizer: Penalty on `b`.
+        activity_regularizer: Penalty on the output, summed over the batch.
+        W_constraint: Applied to `W` after every update.
+        b_constraint: Applied to `b` after every update.
+        bias: Whether to add `b`.
+
+    Shape:
+        th `(n, channels, rows, columns) -> (n, nb_filter, new rows, new columns)`,
+        tf `(n, rows, columns, channels) -> (n, new rows, new columns, nb_filter)`
+
+    Weights:
+        `W` th `(nb_filter, channels, nb_row, nb_col)`, tf `(nb_row, nb_col, channels, nb_filter)`; `b (nb_filter,)`
+
+    Raises:
+        BadArgument: An argument is not of its kind.
+        ShapeMismatch: No convolution leads from the output's shape back to the input's.
+    """
+
+    nb_filter: PositiveInt
+    nb_row: PositiveInt
+    nb_col: PositiveInt
+    deconvolved_shape: WholeShape
+    init: Initialization = "glorot_uniform"
+    activation: activations.Activation = "linear"
+    border_mode: Border = "valid"
+    subsample: Two = (1, 1)
+    dim_ordering: DimOrdering = "default"
+    W_regularizer: Regularizer | None = None
+    b_regularizer: Regularizer | None = None
+    activity_regularizer: Regularizer | None = None
+    W_constraint: Constraint | None = None
+    b_constraint: Constraint | None = None
+    bias: bool = True
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Deconvolution2D:
+        """Make one from its JSON form, where the shape is called `output_shape`."""
+        if isinstance(config, Mapping):
+            if "deconvolved_shape" in config or "output_shape" not in config:
+                raise BadArgument("Deconvolution2D needs `output_shape`, the shape of what it gives.", "/output_shape")
+            config = {("deconvolved_shape" if key == "output_shape" else key): each for key, each in config.items()}
+        try:
+            return super().from_config(config)
+        except BadArgument as wrong:
+            if wrong.where == "/deconvolved_shape":
+                raise BadArgument(str(wrong).replace("deconvolved_shape", "output_shape"), "/output_shape") from None
+            raise
+
+    def get_config(self) -> dict[str, Json]:
+        """Return the arguments in Keras 1's form."""
+        config = super().get_config()
+        return config | {"output_shape": config.pop("deconvolved_shape")}
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        super().output_shape(self.deconvolved_shape)
+        known_axis(self, input_shape, channel_axis(self.dim_ordering))
+        windows = self.windows
+        back = windows.lengths(self, self.deconvolved_shape)
+        channels = self.deconvolved_shape[channel_axis(self.dim_ordering)]
+        for axis, length in zip(windows.axes, back, strict=True):
+            if channels != self.nb_filter or input_shape[axis] not in (None, length):
+                raise ShapeMismatch(
+                    f"Layer {self.name} (Deconvolution2D) cannot turn {shape_text(input_shape)} into "
+                    f"{shape_text(self.deconvolved_shape)} with {self.nb_filter} filters and steps of "
+                    f"{list(self.subsample)}: a convolution leads from there to {list(back)} cells."
+                )
+        return (input_shape[0], *self.deconvolved_shape[1:])
+
+    def call(self, x: Tensor, w: Weights, run: Run) -> Tensor:
+        from torch.nn.functional import conv_transpose2d, pad
+
+        windows = self.windows
+        kernel = self.filters_first(w["W"]).transpose(0, 1)
+        y = conv_transpose2d(channels_first(x, self.dim_ordering), kernel, None, windows.stride)
+        cut: list[int] = []
+        for axis, margin in reversed(list(zip(windows.axes, windows.margin, strict=True))):
+            wanted: Any = self.deconvolved_shape[axis]
+            have = y.shape[axis if self.dim_ordering == "th" else axis + 1]
+            cut += [-margin, wanted + margin - have]
+        y = pad(y, cut)
+        if self.bias:
+            y = y + w["b"].reshape(1, -1, 1, 1)
+        return self.finished(channels_back(y, self.dim_ordering), run)
+
+
+@layer("SeparableConv2D")
+class SeparableConvolution2D(ConvolvingImages):
+    """Convolves every channel of an image by kernels of its own, then mixes the channels cell by cell.
+
+    Args:
+        nb_filter: Number of channels of the output.
+        nb_row: How many rows a kernel sees.
+        nb_col: How many columns a kernel sees.
+        init: How both kernels start; see `initializations`.
+        activation: Applied to the result; see `activations`.
+        border_mode: "valid" takes whole windows only, "same" keeps the length (divided by the step).
+        subsample: How far a window lies from the next, in rows and columns.
+        depth_multiplier: How many kernels every channel has.
+        dim_ordering: Where the channels are: "th" first, "tf" last.
+        depthwise_regularizer: Penalty on `depthwise_kernel`.
+        pointwise_regularizer: Penalty on `pointwise_kernel`.
+        b_regularizer: Penalty on `b`.
+        activity_regularizer: Penalty on the output, summed over the batch.
+        depthwise_constraint: Applied to `depthwise_kernel` after every update.
+        pointwise_constraint: Applied to `pointwise_kernel` after every update.
+        b_constraint: Applied to `b` after every update.
+        bias: Whether to add `b`.
+
+    Shape:
+        th `(n, channels, rows, columns) -> (n, nb_filter, new rows, new columns)`,
+        tf `(n, rows, columns, channels) -> (n, new rows, new columns, nb_filter)`
+
+    Weights:
+        `depthwise_kernel` th `(depth_multiplier, channels, nb_row, nb_col)`,
+        tf `(nb_row, nb_col, channels, depth_multiplier)`;
+        `pointwise_kernel` th `(nb_filter, depth_multiplier * channels, 1, 1)`,
+        tf `(1, 1, depth_multiplier * channels, nb_filter)`; `b (nb_filter,)`
+
+    Raises:
+        BadArgument: An argument is not of its kind.
+        ShapeMismatch: The window does not fit, or the number of channels is unknown.
+    """
+
+    nb_filter: PositiveInt
+    nb_row: PositiveInt
+    nb_col: PositiveInt
+    init: Initialization = "glorot_uniform"
+    activation: activations.Activation = "linear"
+    border_mode: Border = "valid"
+    subsample: Two = (1, 1)
+    depth_multiplier: PositiveInt = 1
+    dim_ordering: DimOrdering = "default"
+    depthwise_regularizer: Regularizer | None = None
+    pointwise_regularizer: Regularizer | None = None
+    b_regularizer: Regularizer | None = None
+    activity_regularizer: Regularizer | None = None
+    depthwise_constraint: Constraint | None = None
+    pointwise_constraint: Constraint | None = None
+    b_constraint: Constraint | None = None
+    bias: bool = True
+
+    def weights(self, input_shape: Shape) -> Iterator[Weight]:
+        ordering = self.dim_ordering
+        channels = known_axis(self, input_shape, channel_axis(ordering))
+        deep, size, mixed = self.depth_multiplier, (self.nb_row, self.nb_col), self.depth_multiplier * channels
+        first = ordering == "th"
+        yield Weight(
+            "depthwise_kernel",
+            (deep, channels, *size) if first else (*size, channels, deep),
+            self.init,
+            self.depthwise_regularizer,
+            self.depthwise_constraint,
+            dim_ordering=ordering,
+            flips=(2, 3) if first else (0, 1),
+        )
+        yield Weight(
+            "pointwise_kernel",
+            (self.nb_filter, mixed, 1, 1) if first else (1, 1, mixed, self.nb_filter),
+            self.init,
+            self.pointwise_regularizer,
+            self.pointwise_constraint,
+            dim_ordering=ordering,
+        )
+        if self.bias:
+            yield Weight("b", (self.nb_filter,), "zero", self.b_regularizer, self.b_constraint)
+
+    def call(self, x: Tensor, w: Weights, run: Run) -> Tensor:
+        depthwise = self.filters_first(w["depthwise_kernel"]).transpose(0, 1).flatten(0, 1).unsqueeze(1)
+        pointwise = self.filters_first(w["pointwise_kernel"])
+        x = channels_first(x, self.dim_ordering)
+        y = convolve(x, depthwise, None, self.windows, groups=x.shape[1])
+        y = convolve(y, pointwise, w.get("b"), Windows((1, 1), (1, 1), "valid", "th"))
+        return self.finished(channels_back(y, self.dim_ordering), run)
