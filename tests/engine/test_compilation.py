@@ -6,7 +6,7 @@ import pytest
 from engine.plan import Plan
 from engine.training import compilation, threads
 from tests.engine.test_training import DATA, Killed, killer, mlp
-from tests.engine.yard import Notebook, describing, sequential
+from tests.engine.yard import Notebook, describing, sequential, training
 
 OPTIONS = {"validation_data": {"x": "d/x_val", "y": "d/y_val"}, "nb_epoch": 3}
 
@@ -77,3 +77,33 @@ def plan_of_width(width):
 def test_a_small_model_takes_one_thread_and_a_large_one_all():
     assert threads.threads_for(plan_of_width(10), 8) == 1
     assert threads.threads_for(plan_of_width(100_000), 8) == 8
+
+
+@pytest.mark.slow
+def test_a_compiled_step_of_convolutions_and_pools_gives_the_eager_numbers(long, monkeypatch):
+    model = sequential(
+        ("Convolution2D", {"nb_filter": 3, "nb_row": 2, "nb_col": 3, "border_mode": "same", "input_shape": [9, 8, 2]}),
+        ("MaxPooling2D", {"pool_size": [3, 2], "strides": [2, 2], "border_mode": "same"}),
+        ("AveragePooling2D", {"border_mode": "same"}),
+        ("ZeroPadding2D", {}),
+        ("UpSampling2D", {}),
+        ("LocallyConnected2D", {"nb_filter": 2, "nb_row": 2, "nb_col": 2}),
+        ("GlobalMaxPooling2D", {}),
+    )
+    rng = np.random.default_rng(0)
+    data = {name: rng.normal(size=size).astype(np.float32) for name, size in (("x", (12, 9, 8, 2)), ("y", (12, 2)))}
+    body = {
+        "model": model,
+        "compile": {"loss": "mse", "optimizer": "sgd"},
+        "fit": {"x": "d/x", "y": "d/y", "batch_size": 4, "nb_epoch": 3},
+    }
+    compiled = training(data, **body)
+    compiled.fit(Notebook())
+    monkeypatch.setattr(compilation, "WORTHWHILE_STEPS", 10**9)
+    eager = training(data, **body)
+    eager.fit(Notebook())
+
+    assert compiled.stepper.compiles
+    np.testing.assert_allclose(compiled.history["series"]["loss"], eager.history["series"]["loss"], rtol=1e-5)
+    for ours, theirs in zip(compiled.weights().values(), eager.weights().values(), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
