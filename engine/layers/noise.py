@@ -87,7 +87,7 @@ class SpatialDropout2D(Layer):
 
     Args:
         p: Share of the channels that is dropped; only strictly between 0 and 1 does it act.
-        dim_ordering: Where the channels are: `th` first, `tf` last, `default` last.
+        dim_ordering: Where the channels are: `th` first, `tf` last, `default` as the job says.
 
     Shape:
         `(n, rows, cols, channels) -> (n, rows, cols, channels)`, with `th`: `(n, channels, rows, cols)`
@@ -97,7 +97,6 @@ class SpatialDropout2D(Layer):
     dim_ordering: DimOrdering = "default"
 
     input_rank = 4
-    unwritten = frozenset({"dim_ordering"})
 
     def call(self, x: Tensor, w: Weights, run: Run) -> Tensor:
         return _over_space(x, self.p, self.dim_ordering, run)
@@ -109,7 +108,7 @@ class SpatialDropout3D(Layer):
 
     Args:
         p: Share of the channels that is dropped; only strictly between 0 and 1 does it act.
-        dim_ordering: Where the channels are: `th` first, `tf` last, `default` last.
+        dim_ordering: Where the channels are: `th` first, `tf` last, `default` as the job says.
 
     Shape:
         `(n, a, b, c, channels) -> (n, a, b, c, channels)`, with `th`: `(n, channels, a, b, c)`
@@ -119,7 +118,6 @@ class SpatialDropout3D(Layer):
     dim_ordering: DimOrdering = "default"
 
     input_rank = 5
-    unwritten = frozenset({"dim_ordering"})
 
     def call(self, x: Tensor, w: Weights, run: Run) -> Tensor:
         return _over_space(x, self.p, self.dim_ordering, run)

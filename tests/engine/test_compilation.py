@@ -113,3 +113,33 @@ def test_a_compiled_embedding_is_repeatable_on_many_threads_and_running_averages
         key = f"batchnormalization_1/{name}"
         np.testing.assert_allclose(compiled[key], eager[key], rtol=1e-4, atol=1e-7)
         assert not (eager[key] == eager[key][0]).all()
+
+
+@pytest.mark.slow
+def test_a_compiled_step_of_convolutions_and_pools_gives_the_eager_numbers(long, monkeypatch):
+    model = sequential(
+        ("Convolution2D", {"nb_filter": 3, "nb_row": 2, "nb_col": 3, "border_mode": "same", "input_shape": [9, 8, 2]}),
+        ("MaxPooling2D", {"pool_size": [3, 2], "strides": [2, 2], "border_mode": "same"}),
+        ("AveragePooling2D", {"border_mode": "same"}),
+        ("ZeroPadding2D", {}),
+        ("UpSampling2D", {}),
+        ("LocallyConnected2D", {"nb_filter": 2, "nb_row": 2, "nb_col": 2}),
+        ("GlobalMaxPooling2D", {}),
+    )
+    rng = np.random.default_rng(0)
+    data = {name: rng.normal(size=size).astype(np.float32) for name, size in (("x", (12, 9, 8, 2)), ("y", (12, 2)))}
+    body = {
+        "model": model,
+        "compile": {"loss": "mse", "optimizer": "sgd"},
+        "fit": {"x": "d/x", "y": "d/y", "batch_size": 4, "nb_epoch": 3},
+    }
+    compiled = training(data, **body)
+    compiled.fit(Notebook())
+    monkeypatch.setattr(compilation, "WORTHWHILE_STEPS", 10**9)
+    eager = training(data, **body)
+    eager.fit(Notebook())
+
+    assert compiled.stepper.compiles
+    np.testing.assert_allclose(compiled.history["series"]["loss"], eager.history["series"]["loss"], rtol=1e-5)
+    for ours, theirs in zip(compiled.weights().values(), eager.weights().values(), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)

@@ -138,16 +138,15 @@ def test_a_convolution_is_a_correlation_as_on_tensorflow():
 
 
 @pytest.mark.parametrize(
-    ("border_mode", "expected"), [("valid", [21, 43]), ("same", [1, 32, 4]), ("full", [10, 21, 32, 43, 4])]
+    ("border_mode", "step", "expected"),
+    [("valid", 1, [31, 42]), ("same", 2, [20, 42]), ("full", 1, [10, 20, 31, 42, 3, 4])],
 )
-def test_a_convolution_has_holes_where_it_is_told(border_mode, expected):
-    """A kernel (1, 10) with a hole between its two cells, over 1 2 3 4 by steps of one, or of two for `same`."""
-    step = 2 if border_mode == "same" else 1
-    conv = {"nb_filter": 1, "filter_length": 2, "atrous_rate": 2, "border_mode": border_mode, "subsample_length": step}
+def test_a_convolution_may_have_holes_and_pads_both_sides_alike(border_mode, step, expected):
+    """The kernel is 1 and 10 with a hole between, the input 1 2 3 4."""
+    config = {"nb_filter": 1, "filter_length": 2, "atrous_rate": 2, "border_mode": border_mode}
+    layer = ("AtrousConvolution1D", {**config, "subsample_length": step, "input_shape": [4, 1]})
     weights = {"atrousconvolution1d_1/W": np.array([1.0, 10.0], dtype=np.float32).reshape(2, 1, 1, 1)}
     x = np.array([1.0, 2.0, 3.0, 4.0], dtype=np.float32).reshape(1, 4, 1)
-    layer = ("AtrousConvolution1D", {**conv, "input_shape": [4, 1]})
-    expected = {"valid": [31, 42], "same": [20, 42], "full": [10, 20, 31, 42, 3, 4]}[border_mode]
     assert predictions(x, layer, weights=weights).ravel().tolist() == expected
     assert shape_of(layer) == (None, len(expected), 1)
 
@@ -259,7 +258,7 @@ DECONV = {"nb_filter": 3, "nb_row": 2, "nb_col": 3, "subsample": [2, 2]}
 @pytest.mark.parametrize("border_mode", ["valid", "same"])
 def test_a_deconvolution_is_the_gradient_of_the_convolution_that_leads_back(border_mode):
     forth = {**DECONV, "nb_filter": 2, "border_mode": border_mode, "bias": False}
-    x, y = floats(1, 3, 8, 9), None
+    x = floats(1, 3, 8, 9)
     conv = predictor(x, ("Convolution2D", {**forth, "input_shape": [3, 8, 9]}))
     y = conv.predict(Notebook())
     back = floats(*y.shape, seed=1)

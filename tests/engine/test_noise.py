@@ -64,8 +64,9 @@ def test_spatial_dropout_drops_whole_channels_and_scales_the_rest(name, config, 
     assert (channels == 0).float().mean().item() == pytest.approx(0.25, abs=0.06)
 
 
-def test_a_written_dim_ordering_survives():
+def test_a_dim_ordering_is_the_layers_own_or_the_jobs_and_is_written_down():
     model, _ = read_model(sequential(("SpatialDropout2D", {"p": 0.5, "dim_ordering": "th", "input_shape": [1, 2, 3]})))
     assert read_model(model.definition())[0] == model
-    model, _ = read_model(sequential(("SpatialDropout2D", {"p": 0.5, "input_shape": [1, 2, 3]})))
-    assert "dim_ordering" not in model.definition()["config"][0]["config"]
+    for job in ("th", "tf"):
+        model, _ = read_model(sequential(("SpatialDropout2D", {"p": 0.5, "input_shape": [1, 2, 3]})), dim_ordering=job)
+        assert model.definition()["config"][0]["config"]["dim_ordering"] == job
