@@ -18,9 +18,10 @@ WIDTH = 4
 
 
 class Estimate(TypedDict):
-    """What a job will take: bytes of memory, and steps of training."""
+    """What a job will take: values that its layers give for a sample, bytes of memory, and steps of training."""
 
     parameters: int
+    activations: int
     memory_bytes: int
     steps_per_epoch: int
     total_steps: int
@@ -33,12 +34,14 @@ def estimate(
     total = sum(each.size for each in model.all_weights)
     trained = sum(each.size for each in model.all_weights if each.trainable)
     copies = 2 + len(compiled.optimizer.moments) if compiled and fit else 0
-    activations = _values(model.placed) * batch_size * (2 if fit else 1)
+    activations = _values(model.placed)
+    held = activations * batch_size * (2 if fit else 1)
     steps = ceil(fed.samples / fit.batch_size) if fit and fed else 0
     epochs = max(0, fit.nb_epoch - fit.initial_epoch) if fit else 0
     return {
         "parameters": total,
-        "memory_bytes": WIDTH * (total + trained * copies + activations),
+        "activations": activations,
+        "memory_bytes": WIDTH * (total + trained * copies + held),
         "steps_per_epoch": steps,
         "total_steps": steps * epochs,
     }

@@ -12,19 +12,13 @@ from engine.constraints import Constraint
 from engine.errors import ShapeMismatch
 from engine.initializations import Initialization
 from engine.layer import Layer, Weight, Weights, WithInputDim, known_axis, layer, shape_text
+from engine.layers.windows import largest
 from engine.regularizers import Regularizer
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from engine.run import Run
-
-
-def largest(x: Tensor, axis: int) -> Tensor:
-    """Take the maximum along an axis; as on Theano, all who share it get the whole gradient."""
-    top = x.detach().amax(axis, keepdim=True)
-    slope = (x - x.detach()) * (x.detach() == top)  # zero, but not its derivative
-    return top.squeeze(axis) + slope.sum(axis)
 
 
 @layer()

@@ -6,10 +6,12 @@ from engine.plan import Plan
 
 #: Below so many multiplications a step, one thread is faster than several (measured on 2 cores).
 SMALL_STEP = 50_000_000
+#: What a value of a convolution or a recurrent layer costs at least; in a dense one it costs a row of parameters.
+PER_VALUE = 100
 
 
 def threads_for(plan: Plan, available: int) -> int:
     """Choose by the plan alone, so that every attempt at a job adds its sums in the same order."""
     batch = max((each.batch_size for each in (plan.fit, plan.evaluate, plan.predict) if each), default=32)
-    work = 3 * batch * plan.estimate["parameters"]
+    work = 3 * batch * (plan.estimate["parameters"] + PER_VALUE * plan.estimate["activations"])
     return 1 if work < SMALL_STEP else available

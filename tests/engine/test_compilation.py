@@ -78,6 +78,10 @@ def plan_of_width(width):
 def test_a_small_model_takes_one_thread_and_a_large_one_all():
     assert threads.threads_for(plan_of_width(10), 8) == 1
     assert threads.threads_for(plan_of_width(100_000), 8) == 8
+    images = ("Convolution2D", {"nb_filter": 8, "nb_row": 3, "nb_col": 3, "input_shape": [64, 64, 3]})
+    x = {"x": np.zeros((1, 64, 64, 3), dtype=np.float32)}
+    plan = Plan.read({"model": sequential(images), "predict": {"x": "d/x"}}, describing(x))
+    assert threads.threads_for(plan, 8) == 8
 
 
 def reading_run():

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from engine.errors import BadArgument, ShapeMismatch
-from engine.layers.dense_variants import largest
+from engine.layers.windows import largest
 from engine.model import read_model
 from tests.engine.yard import Notebook, sequential, training
 
