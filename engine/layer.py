@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from math import prod
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, cast, dataclass_transform
 
 from numpy.typing import NDArray
@@ -65,10 +66,7 @@ class Weight:
     @property
     def size(self) -> int:
         """How many numbers it holds."""
-        size = 1
-        for axis in self.shape:
-            size *= axis
-        return size
+        return prod(self.shape)
 
 
 @dataclass(frozen=True)

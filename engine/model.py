@@ -118,9 +118,10 @@ class Sequential(Layer):
         return tuple(self.weights(self.placed[0].input_shape))
 
     def call(self, x: Tensor, w: Weights, run: Run) -> Tensor:
+        own = by_layer(w)
         for each in self.layers:
             with run.scoped(each.name):
-                x = each.call(x, scoped(w, each.name), run)
+                x = each.call(x, own.get(each.name, {}), run)
         return x
 
     def summary(self) -> Json:
@@ -145,10 +146,13 @@ def _owned(owner: Layer, weight: Weight) -> Weight:
     return replace(weight, name=f"{owner.name}/{weight.name}", trainable=weight.trainable and owner.trainable)
 
 
-def scoped(w: Weights, name: str | None) -> Weights:
-    """Return the weights of one layer under their own names."""
-    prefix = f"{name}/"
-    return {key[len(prefix) :]: value for key, value in w.items() if key.startswith(prefix)}
+def by_layer(w: Weights) -> dict[str | None, dict[str, Tensor]]:
+    """Sort weights by their layer, under their own names there: in one pass, for every step of a training asks it."""
+    own: dict[str | None, dict[str, Tensor]] = {}
+    for key, value in w.items():
+        owner, _, name = key.partition("/")
+        own.setdefault(owner, {})[name] = value
+    return own
 
 
 def _row(placed: Placed) -> Json:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from engine.compiled import Compile
+from engine.layer import Weight
 from engine.model import Sequential
 from engine.run import Noise, Replay, Run
 from engine.training.data import Batch
@@ -51,10 +52,8 @@ class Step:
 
     def weights(self, state: State) -> dict[str, Tensor]:
         """Return all weights by key, as views where they are trained."""
-        weights = {each.name: state[f"weight:{each.name}"] for each in self.kept}
-        pieces = state["params"].split_with_sizes([each.size for each in self.trained]) if self.trained else ()
-        weights |= {each.name: piece.view(each.shape) for each, piece in zip(self.trained, pieces, strict=True)}
-        return weights
+        kept = {each.name: state[f"weight:{each.name}"] for each in self.kept}
+        return kept | {each.name: piece for each, piece in self._pieces(state["params"])}
 
     def predict(self, state: State, x: tuple[Tensor, ...]) -> Tensor:
         """Return the outputs of a test pass."""
@@ -111,11 +110,13 @@ class Step:
     def _constrained(self, params: Tensor) -> Tensor:
         if not any(each.constraint for each in self.trained):
             return params
-        pieces = params.split_with_sizes([each.size for each in self.trained])
-        return self._join(
-            each.constraint(piece.view(each.shape)) if each.constraint else piece
-            for each, piece in zip(self.trained, pieces, strict=True)
-        )
+        return self._join(each.constraint(piece) if each.constraint else piece for each, piece in self._pieces(params))
+
+    def _pieces(self, params: Tensor) -> Iterator[tuple[Weight, Tensor]]:
+        """Cut the one vector of all trained weights into views, one for each."""
+        pieces = params.split_with_sizes([each.size for each in self.trained]) if self.trained else ()
+        for each, piece in zip(self.trained, pieces, strict=True):
+            yield each, piece.view(each.shape)
 
     def _join(self, pieces: Iterator[Tensor] | list[Tensor] | tuple[Tensor, ...]) -> Tensor:
         flat = [each.reshape(-1) for each in pieces]
