@@ -17,11 +17,12 @@ from api.predictions.router import router as predictions
 from api.problems import answer_with_problems
 from api.system.router import router as system
 from api.weights.router import router as weights
-from api.wiring import Wiring, engine_limits
+from api.wiring import Wiring
 from core.blobs import Blobs
 from core.database import open_sessions
 from core.queue import Queue
 from core.settings import Settings, get_settings
+from engine.limits import Limits
 
 #: Callers that may wait for a prediction at once; each of them holds a thread.
 EXPRESS_LANES = 16
@@ -34,7 +35,7 @@ def wire(settings: Settings) -> Wiring:
         sessions=open_sessions(settings.database_url),
         queue=Queue(settings),
         blobs=Blobs(settings.storage_url),
-        limits=engine_limits(settings),
+        limits=Limits(**settings.engine_limits),
         lanes=BoundedSemaphore(EXPRESS_LANES),
     )
 

@@ -29,17 +29,6 @@ class Wiring:
     lanes: BoundedSemaphore
 
 
-def engine_limits(settings: Settings) -> Limits:
-    """Hand the operator's bounds to the engine."""
-    return Limits(
-        max_layers=settings.max_layers,
-        max_parameters=settings.max_parameters,
-        max_memory_bytes=settings.max_memory_bytes,
-        max_epochs=settings.max_epochs,
-        max_batch_size=settings.max_batch_size,
-    )
-
-
 async def the_wiring(request: Request) -> Wiring:
     """Fetch what `create_app` put together; async, for it waits for nothing and needs no thread."""
     wiring: Wiring = request.app.state.wiring

@@ -88,3 +88,16 @@ class Datasets:
             .limit(1)
         )
         return self.session.scalar(query)
+
+
+def array_of(dataset: Dataset, array: str) -> tuple[tuple[int, ...], str]:
+    """Tell the shape and the type of one array of a dataset.
+
+    Raises:
+        LookupError: It has no such array.
+    """
+    found = dataset.arrays.get(array)
+    if found is None:
+        names = ", ".join(list(dataset.arrays)[:20])
+        raise LookupError(f"Dataset {dataset.id} has no array {array[:80]!r}; it has {names}.")
+    return tuple(found["shape"]), found["dtype"]

@@ -58,6 +58,17 @@ class Settings(BaseSettings):
     checkpoint_keep: int = Field(default=2, gt=0)
 
     @property
+    def engine_limits(self) -> dict[str, int]:
+        """The bounds that gateway and runner both hand to the engine, by the engine's names for them."""
+        return {
+            "max_layers": self.max_layers,
+            "max_parameters": self.max_parameters,
+            "max_memory_bytes": self.max_memory_bytes,
+            "max_epochs": self.max_epochs,
+            "max_batch_size": self.max_batch_size,
+        }
+
+    @property
     def spool_dir(self) -> Path:
         """Where files wait while they are checked; on a disk, and never served."""
         return self.data_dir / "spool"

@@ -50,13 +50,7 @@ class Tools:
         self.settings, self.sessions, self.device = settings, sessions, device
         self.blobs = Blobs(settings.storage_url)
         self.cache = Cache(settings.data_dir / "cache", self.blobs)
-        self.limits = Limits(
-            max_layers=settings.max_layers,
-            max_parameters=settings.max_parameters,
-            max_memory_bytes=settings.max_memory_bytes,
-            max_epochs=settings.max_epochs,
-            max_batch_size=settings.max_batch_size,
-        )
+        self.limits = Limits(**settings.engine_limits)
 
 
 class Attempt:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from core import formats
 from core.blobs import Blobs, digest
-from core.datasets import Datasets
+from core.datasets import Datasets, array_of
 from core.errors import NotFound
 from core.jobs import Jobs
 from core.models import Weights
@@ -87,12 +87,9 @@ class Inputs:
             LookupError: There is no such dataset, or it has no such array.
         """
         try:
-            arrays = self._dataset(dataset_id).arrays
+            return ArraySpec(*array_of(self._dataset(dataset_id), array))
         except NotFound as error:
             raise LookupError(error.detail) from error
-        if array not in arrays:
-            raise LookupError(f"Dataset {dataset_id} has no array {array!r}; it has {', '.join(arrays)}.")
-        return ArraySpec(tuple(arrays[array]["shape"]), arrays[array]["dtype"])
 
     def load(self, dataset_id: str, array: str) -> np.ndarray:
         """Read an array, mapped into memory where its file allows it."""

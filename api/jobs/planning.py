@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from api.jobs.schemas import JobIn, WeightsIn
 from api.wiring import Wiring
-from core.datasets import Datasets
+from core.datasets import Datasets, array_of
 from core.errors import NotFound, Unprocessable
 from core.jobs import Jobs
 from core.models import Models, Weights
@@ -45,11 +45,7 @@ class Shelf:
         if dataset is None:
             raise LookupError(f"There is no dataset {dataset_id[:80]!r}; GET /v1/datasets lists those there are.")
         self.seen[dataset_id] = dataset
-        found = dataset.arrays.get(array)
-        if found is None:
-            names = ", ".join(list(dataset.arrays)[:20])
-            raise LookupError(f"Dataset {dataset_id} has no array {array[:80]!r}; it has {names}.")
-        return ArraySpec(tuple(found["shape"]), found["dtype"])
+        return ArraySpec(*array_of(dataset, array))
 
 
 def read_plan(session: Session, wiring: Wiring, project_id: str, body: Mapping[str, Any]) -> Plan:

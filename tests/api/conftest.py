@@ -8,19 +8,10 @@ from starlette.testclient import TestClient
 from api.main import create_app
 from core import leases
 from core.blobs import attempt_key
-from core.database import migrate
 from core.settings import Settings
 from core.unit import reading
 
 HERE = "http://127.0.0.1:8000"
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory):
-    """A migrated database, made once and copied by each test."""
-    path = tmp_path_factory.mktemp("database") / "empty.db"
-    migrate(f"sqlite:///{path}")
-    return path
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import select, update
 
 from core import leases
-from core.database import db_now, make_engine, make_sessions, migrate
+from core.database import db_now, make_engine, make_sessions
 from core.ids import DEFAULT_PROJECT, new_id
 from core.jobs import Jobs
 from core.tables import Dataset, Job, Project
@@ -12,14 +12,6 @@ from core.unit import reading
 from tests.postgres import clean_postgres, migrated_postgres, postgres_socket  # noqa: F401
 
 WORKER = "worker-1"
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory):
-    """A migrated SQLite file, made once and copied by each test."""
-    path = tmp_path_factory.mktemp("database") / "empty.db"
-    migrate(f"sqlite:///{path}")
-    return path
 
 
 @pytest.fixture

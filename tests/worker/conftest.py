@@ -5,7 +5,7 @@ import pytest
 
 from core import leases
 from core.blobs import Blobs, dataset_key
-from core.database import make_engine, make_sessions, migrate
+from core.database import make_engine, make_sessions
 from core.datasets import Datasets
 from core.formats import inspect
 from core.ids import DEFAULT_PROJECT, new_id
@@ -14,14 +14,6 @@ from core.settings import Settings
 from core.tables import Dataset, Job
 from tests.worker.small import SOFTMAX
 from worker.protocol import Assignment
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory):
-    """A migrated database, made once and copied by each test."""
-    path = tmp_path_factory.mktemp("database") / "empty.db"
-    migrate(f"sqlite:///{path}")
-    return path
 
 
 @pytest.fixture
