@@ -96,16 +96,19 @@ class Compile(Description):
             for index, name in enumerate(names)
         ]
 
-    def loss_of(self, t: Tensor, p: Tensor, weights: Tensor | None) -> Tensor:
+    def loss_of(self, t: Tensor, p: Tensor, weights: Tensor | None, mask: Tensor | None = None) -> Tensor:
         """Average the objective over a batch as Keras 1 does.
 
-        Weighted values are divided by the share of weights that are not zero, so a batch without any
-        gives NaN.
+        With a mask, `(n, steps)`, only the steps it keeps count. Weighted values are divided by the share of weights
+        that are not zero, so a batch without any gives NaN.
 
         Raises:
             BadData: A custom loss does not fit its data.
         """
         score = OBJECTIVES[self.loss](t, p) if isinstance(self.loss, str) else self._custom(self.loss, t, p, weights)
+        if mask is not None:
+            kept = mask.to(score.dtype)
+            score = score * kept / kept.mean()
         if weights is not None:
             if score.ndim > weights.ndim:
                 score = score.flatten(weights.ndim).mean(-1)

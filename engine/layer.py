@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, cast, datac
 
 from numpy.typing import NDArray
 
-from engine.arguments import Description, InputShape, Json, Name, PositiveInt, Shape, default_of, one_of
+from engine.arguments import Description, InputShape, Json, Kind, Name, PositiveInt, Shape, Wrong, default_of, one_of
 from engine.constraints import Bound, check_axes
-from engine.errors import BadArgument, ShapeMismatch
+from engine.errors import BadArgument, BadModel, ShapeMismatch
 from engine.initializations import check_initialization
 from engine.registry import Registry
 from engine.regularizers import EigenvalueRegularizer, Penalty
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from engine.run import Run
 
 Weights = Mapping[str, "Tensor"]
+#: Names a layer and gives it its place, where it gets an input of that shape; None where it declares its own.
+Settle = Callable[["Layer", Shape | None], "Layer"]
 DTYPES = ("float32", "int32", "float64", "int64", "float16", "uint8", "bool")
 InputDtype = Annotated[str, one_of(*DTYPES)]
 
@@ -70,6 +72,14 @@ class Weight:
 
 
 @dataclass(frozen=True)
+class Memory:
+    """One array that a stateful layer keeps from batch to batch; it begins with zeros, and `Run.update` sets it."""
+
+    name: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Input:
     """One tensor that a model takes: its name, its shape with the batch axis, its type, and the layer it goes to."""
 
@@ -105,6 +115,12 @@ class Layer(Description):
     natural_dtype: ClassVar[str] = "float32"
     #: Arguments that Keras 1 forgets to write; they are written where they differ from their default.
     unwritten: ClassVar[frozenset[str]] = frozenset()
+    #: Whether a mask on the input stays on the output; a layer that neither passes masks on nor uses them refuses them.
+    supports_masking: ClassVar[bool] = False
+    #: Which arguments are layers themselves, or lists of them.
+    holds: ClassVar[tuple[str, ...]] = ()
+    #: Whether the layers it holds count as layers of the model it stands in, as a Merge's branches do.
+    transparent: ClassVar[bool] = False
 
     def first_shape(self) -> Shape | None:
         """Return the batch input shape that the arguments of a first layer declare, if they do."""
@@ -135,6 +151,10 @@ class Layer(Description):
         whole: Any = self
         if getattr(self, "dim_ordering", None) == "default":
             return cast(Layer, replace(whole, dim_ordering=dim_ordering))
+        return self
+
+    def holding(self, input_shape: Shape | None, settle: Settle) -> Layer:
+        """Return the description with every layer it holds settled in its place, given the shape there."""
         return self
 
     def as_first(self) -> Layer:
@@ -170,8 +190,26 @@ class Layer(Description):
         """List the weights in Keras 1's order; by default none."""
         return iter(())
 
+    def memories(self, input_shape: Shape) -> Iterator[Memory]:
+        """List what it keeps from one batch to the next; only a stateful layer keeps anything."""
+        return iter(())
+
+    def masked(self, incoming: bool) -> bool:
+        """Tell whether the output comes with a mask, given whether the input does.
+
+        Raises:
+            BadModel: There is a mask, and the layer would lose it.
+        """
+        if incoming and not self.supports_masking:
+            raise BadModel(
+                f"Layer {self.name} ({type(self).__name__}) does not support masking, but its input has a mask, made "
+                "by a Masking or an Embedding with `mask_zero` before it. Let a recurrent layer use the mask up first "
+                "(with `return_sequences` false), or wrap this layer in TimeDistributed."
+            )
+        return incoming
+
     def call(self, x: Tensor, w: Weights, run: Run) -> Tensor:
-        """Compute the output."""
+        """Compute the output from the input, the weights and memories, and the input's mask in `run`."""
         raise NotImplementedError(f"{type(self).__name__} says how it computes")
 
     def to_json(self) -> Json:
@@ -226,6 +264,33 @@ class WithInputDim(Layer):
     def settled(self, input_shape: Shape) -> Layer:
         """Fill `input_dim` with the real width, as Keras 1 does."""
         return replace(self, input_dim=input_shape[-1])
+
+
+def _layers_of(value: Any) -> tuple[Layer, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(each, Layer) for each in value):
+        raise Wrong
+    return tuple(value)
+
+
+def _layer_of(value: Any) -> Layer:
+    if not isinstance(value, Layer):
+        raise Wrong
+    return value
+
+
+Layers = Annotated[
+    tuple[Layer, ...], Kind("a list of layers", _layers_of, lambda layers: [each.to_json() for each in layers])
+]
+OneLayer = Annotated[Layer, Kind("a layer", _layer_of, lambda layer: layer.to_json())]
+
+
+def by_layer(w: Weights) -> dict[str | None, dict[str, Tensor]]:
+    """Sort weights by their layer, under their own names there: in one pass, for every step of a training asks it."""
+    own: dict[str | None, dict[str, Tensor]] = {}
+    for key, value in w.items():
+        owner, _, name = key.partition("/")
+        own.setdefault(owner, {})[name] = value
+    return own
 
 
 def shape_text(shape: Shape) -> str:

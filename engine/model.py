@@ -1,34 +1,27 @@
-"""Sequential: layers in a row, their names, shapes and weights."""
+"""Sequential: layers in a row, their shapes, weights and memories."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING
 
 from engine import layers as _layers  # noqa: F401  # every layer registers itself
-from engine.arguments import Json, Kind, Shape, Wrong
-from engine.errors import BadArgument, BadModel, ShapeMismatch, TooLarge, pointer, within
-from engine.layer import LAYERS, Input, Layer, Weight, Weights, layer, shape_text
-from engine.limits import Limits
-from engine.registry import shown
+from engine.arguments import Json, Shape
+from engine.errors import BadModel, within
+from engine.layer import Input, Layer, Layers, Memory, Weight, Weights, by_layer, layer
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from engine.run import Run
 
-Note = dict[str, str]
-
-
-def _layers_of(value: Any) -> tuple[Layer, ...]:
-    if not isinstance(value, list | tuple) or not all(isinstance(each, Layer) for each in value):
-        raise Wrong
-    return tuple(value)
-
-
-Layers = Annotated[tuple[Layer, ...], Kind("a list of layers", _layers_of, list)]
+NO_SHAPE = (
+    "The first layer must declare the shape of its input: give it `input_shape` (without the batch axis), "
+    "`batch_input_shape` (with it), or `input_dim` where it takes that."
+)
 
 
 @dataclass(frozen=True)
@@ -66,20 +59,34 @@ class Sequential(Layer):
     layers: Layers
 
     def first_shape(self) -> Shape | None:
-        return self.layers[0].first_shape() if self.layers else None
+        with within("config", 0):
+            return self.layers[0].first_shape() if self.layers else None
 
     def inputs(self) -> tuple[Input, ...]:
         return self.layers[0].inputs()
 
     def to_json(self) -> Json:
-        return {"class_name": "Sequential", "config": [each.to_json() for each in self.layers]}
+        """Return Keras 1's form; a nested model's name, which Keras 1 passes over, is written beside its config."""
+        beside: dict[str, Json] = {} if self.name is None else {"name": self.name}
+        if not self.trainable:
+            beside["trainable"] = False
+        return {"class_name": "Sequential", **beside, "config": [each.to_json() for each in self.layers]}
 
     def definition(self) -> Json:
         """Return the model in Keras 1's JSON, every argument written out."""
         return self.to_json() | {"keras_version": "1.2.2"}
 
-    def place(self, input_shape: Shape) -> Iterator[Placed]:
-        """Walk through the layers with the shapes that meet there."""
+    def place(self, input_shape: Shape) -> tuple[Placed, ...]:
+        """Put every layer in its place, with the shapes that meet there."""
+        if input_shape not in self._places:
+            self._places[input_shape] = tuple(self._walk(input_shape))
+        return self._places[input_shape]
+
+    @cached_property
+    def _places(self) -> dict[Shape, tuple[Placed, ...]]:
+        return {}
+
+    def _walk(self, input_shape: Shape) -> Iterator[Placed]:
         shape = input_shape
         for index, each in enumerate(self.layers):
             with within("config", index):
@@ -96,13 +103,24 @@ class Sequential(Layer):
         shape = self.first_shape()
         if shape is None:
             raise BadModel(NO_SHAPE)
-        return tuple(self.place(shape))
+        return self.place(shape)
+
+    def leaves(self, input_shape: Shape | None = None) -> Iterator[Placed]:
+        """List the layers as Keras 1 does: those of a Merge's branches in its place."""
+        for placed in self.placed if input_shape is None else self.place(input_shape):
+            if placed.layer.transparent:
+                yield from (leaf for branch in branches_of(placed.layer) for leaf in branch.leaves())
+            else:
+                yield placed
 
     def output_shape(self, input_shape: Shape) -> Shape:
-        shape = input_shape
-        for placed in self.place(input_shape):
-            shape = placed.output_shape
-        return shape
+        return self.place(input_shape)[-1].output_shape
+
+    def masked(self, incoming: bool) -> bool:
+        for index, each in enumerate(self.layers):
+            with within("config", index):
+                incoming = each.masked(incoming)
+        return incoming
 
     def weights(self, input_shape: Shape) -> Iterator[Weight]:
         seen: set[str] = set()  # a layer that stands twice in a model has one set of weights
@@ -117,12 +135,23 @@ class Sequential(Layer):
         """Every weight of a whole model, by its key `layer/weight`, in Keras 1's order."""
         return tuple(self.weights(self.placed[0].input_shape))
 
-    def call(self, x: Tensor, w: Weights, run: Run) -> Tensor:
+    def memories(self, input_shape: Shape) -> Iterator[Memory]:
+        for placed in self.place(input_shape):
+            for memory in placed.layer.memories(placed.input_shape):
+                yield replace(memory, name=_key(placed.layer, memory.name))
+
+    @cached_property
+    def all_memories(self) -> tuple[Memory, ...]:
+        """Everything that the stateful layers of a whole model keep, by its key `layer/memory`."""
+        return tuple({each.name: each for each in self.memories(self.placed[0].input_shape)}.values())
+
+    def call(self, x: Tensor | tuple[Tensor, ...], w: Weights, run: Run) -> Tensor:
+        """Compute the output from one tensor, or from one for each input."""
         own = by_layer(w)
         for each in self.layers:
-            with run.scoped(each.name):
-                x = each.call(x, own.get(each.name, {}), run)
-        return x
+            with nullcontext() if each.transparent else run.scoped(each.name):
+                x = each.call(x, w if each.transparent else own.get(each.name, {}), run)  # type: ignore[arg-type]
+        return x  # type: ignore[return-value]
 
     def summary(self) -> Json:
         """Describe the model for people: its layers, inputs, outputs and numbers of parameters."""
@@ -136,27 +165,25 @@ class Sequential(Layer):
         }
 
 
-NO_SHAPE = (
-    "The first layer must declare the shape of its input: give it `input_shape` (without the batch axis), "
-    "`batch_input_shape` (with it), or `input_dim` where it takes that."
-)
+def branches_of(merge: Layer) -> Iterator[Sequential]:
+    """List the models that a Merge joins, each only once."""
+    seen: list[Layer] = []
+    for branch in getattr(merge, "layers", ()):
+        if isinstance(branch, Sequential) and branch not in seen:
+            seen.append(branch)
+            yield branch
+
+
+def _key(owner: Layer, name: str) -> str:
+    return name if owner.transparent else f"{owner.name}/{name}"
 
 
 def _owned(owner: Layer, weight: Weight) -> Weight:
-    return replace(weight, name=f"{owner.name}/{weight.name}", trainable=weight.trainable and owner.trainable)
-
-
-def by_layer(w: Weights) -> dict[str | None, dict[str, Tensor]]:
-    """Sort weights by their layer, under their own names there: in one pass, for every step of a training asks it."""
-    own: dict[str | None, dict[str, Tensor]] = {}
-    for key, value in w.items():
-        owner, _, name = key.partition("/")
-        own.setdefault(owner, {})[name] = value
-    return own
+    return replace(weight, name=_key(owner, weight.name), trainable=weight.trainable and owner.trainable)
 
 
 def _row(placed: Placed) -> Json:
-    row = {
+    row: dict[str, Json] = {
         "name": placed.layer.name,
         "class_name": type(placed.layer).__name__,
         "input_shape": list(placed.input_shape),
@@ -165,173 +192,8 @@ def _row(placed: Placed) -> Json:
     }
     if isinstance(placed.layer, Sequential):
         row["layers"] = [_row(each) for each in placed.layer.place(placed.input_shape)]
+    if placed.layer.transparent:
+        branches = [each for each in getattr(placed.layer, "layers", ()) if isinstance(each, Sequential)]
+        row["input_shape"] = [list(each.placed[-1].output_shape) for each in branches]
+        row["branches"] = [{"name": b.name, "layers": [_row(each) for each in b.placed]} for b in branches]
     return row
-
-
-# -- from a stranger's JSON to a settled model ---------------------------------------------------
-
-
-def read_model(value: Any, limits: Limits | None = None, dim_ordering: str = "tf") -> tuple[Sequential, list[Note]]:
-    """Read a model's JSON, name its layers and check every shape and size.
-
-    Args:
-        value: The JSON.
-        limits: How large it may be.
-        dim_ordering: What "default" stands for: "th" has the channels of an image first, "tf" last.
-
-    Returns:
-        The model in its normal form, and what was translated on the way there.
-
-    Raises:
-        DefinitionError: It is no model, or too large a one; `where` points at the spot.
-    """
-    limits = limits or Limits()
-    model = _Reader(limits).model(value, 0)
-    if not isinstance(model, Sequential):
-        raise BadModel("A model must be a Sequential.", "/class_name")
-    settled = _Settler(dim_ordering).settle(model, None)
-    _check_size(settled, limits)
-    return settled, _translations(model, settled)
-
-
-class _Reader:
-    """Turns JSON into layers, counting them."""
-
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
-        self.count = 0
-
-    def model(self, value: Any, depth: int) -> Layer:
-        if not isinstance(value, Mapping) or not isinstance(value.get("class_name"), str):
-            raise BadModel(f'A model or layer must be {{"class_name": …, "config": …}}, but got {shown(value)}.')
-        for key in value:
-            if key not in ("class_name", "config") and (depth or key != "keras_version"):
-                raise BadArgument(f"A model or layer has no key {shown(key)}.", pointer(key))
-        name, config = value["class_name"], value.get("config", {})
-        if name == "Sequential":
-            with within("config"):
-                return self.sequential(config, depth)
-        if not depth:
-            raise BadModel(f"A model must be a Sequential, but got {shown(name)}.", "/class_name")
-        with within("class_name"):
-            cls = LAYERS[name]
-        with within("config"):
-            return cls.from_config(config)
-
-    def sequential(self, config: Any, depth: int) -> Sequential:
-        if depth >= self.limits.max_depth:
-            raise TooLarge(f"Models may be nested {self.limits.max_depth} deep.")
-        if not isinstance(config, list) or not config:
-            raise BadModel(f"The config of a Sequential must be a list of at least one layer, but got {shown(config)}.")
-        self.count += len(config)
-        if self.count > self.limits.max_layers:
-            raise TooLarge(f"A model may have {self.limits.max_layers:,} layers, but this one has {self.count:,}.")
-        layers = []
-        for index, each in enumerate(config):
-            with within(index):
-                layers.append(self.model(each, depth + 1))
-        return Sequential(tuple(layers))
-
-
-class _Settler:
-    """Gives every layer a name and its place."""
-
-    def __init__(self, dim_ordering: str) -> None:
-        self.dim_ordering = dim_ordering
-        self.counts: dict[str, int] = {}
-
-    def settle(self, model: Sequential, incoming: Shape | None) -> Sequential:
-        taken = {each.name for each in model.layers if each.name}
-        seen: dict[str | None, Layer] = {}
-        done: list[Layer] = []
-        shape = incoming
-        for index, each in enumerate(model.layers):
-            with within("config", index):
-                settled = self.in_place(self.named(each, taken), shape, first=index == 0)
-                if seen.setdefault(settled.name, settled) != settled:
-                    raise BadModel(
-                        f"Two different layers are named {settled.name!r}. Rename one; a layer that shall stand "
-                        "twice must be written the same both times.",
-                        "/config/name",
-                    )
-                done.append(settled)
-                shape = settled.output_shape(_input_of(settled, shape))
-        whole = Sequential(tuple(done), name=model.name, trainable=model.trainable)
-        tuple(whole.placed)
-        return whole
-
-    def named(self, each: Layer, taken: set[str]) -> Layer:
-        if each.name is not None:
-            return each
-        prefix = type(each).__name__.lower()
-        while True:
-            self.counts[prefix] = self.counts.get(prefix, 0) + 1
-            name = f"{prefix}_{self.counts[prefix]}"
-            if name not in taken:
-                return replace(each, name=name)
-
-    def in_place(self, each: Layer, shape: Shape | None, first: bool) -> Layer:
-        if isinstance(each, Sequential):
-            declared = each.first_shape()
-            if shape is not None and declared is not None:
-                _check_meeting(each, declared, shape)
-            return self.settle(each, shape if declared is None else None)
-        if first:
-            if shape is not None and each.first_shape() is None:
-                each = replace(each, batch_input_shape=shape)
-            each = each.as_first()
-            shape = each.first_shape()
-        else:
-            each = each.as_later()
-        if shape is None:
-            raise BadModel(NO_SHAPE, "/config")
-        each.check_rank(shape)
-        return each.ordered(self.dim_ordering).settled(shape)
-
-
-def _input_of(settled: Layer, shape: Shape | None) -> Shape:
-    own = settled.first_shape()
-    if isinstance(settled, Sequential) or shape is None:
-        if own is None:
-            raise BadModel(NO_SHAPE, "/config")
-        return own
-    return shape
-
-
-def _check_meeting(model: Sequential, declared: Shape, shape: Shape) -> None:
-    fits = len(declared) == len(shape) and all(
-        a is None or b is None or a == b for a, b in zip(declared, shape, strict=True)
-    )
-    if not fits:
-        raise ShapeMismatch(
-            f"Model {model.name} declares an input of {shape_text(declared)}, but gets {shape_text(shape)}."
-        )
-
-
-def _check_size(model: Sequential, limits: Limits) -> None:
-    total = 0
-    for index, placed in enumerate(model.placed):
-        total += placed.parameters(True) + placed.parameters(False)
-        if total > limits.max_parameters:
-            raise TooLarge(
-                f"A model may have {limits.max_parameters:,} parameters, but this one has {total:,} by layer "
-                f"{placed.layer.name}.",
-                pointer("config", index),
-            )
-
-
-def _translations(given: Sequential, settled: Sequential) -> list[Note]:
-    """Say where a declaration was replaced by what the layers before it really give."""
-    notes = []
-    for index, (before, after) in enumerate(zip(given.layers, settled.layers, strict=True)):
-        said = before.first_shape()
-        real = settled.placed[index].input_shape
-        if index and said is not None and said[1:] != real[1:]:
-            notes.append(
-                {
-                    "pointer": pointer("config", index, "config"),
-                    "detail": f"Layer {after.name} declares an input of {shape_text(said)}, which Keras 1 does not "
-                    f"heed after the first layer; it gets {shape_text(real)}.",
-                }
-            )
-    return notes

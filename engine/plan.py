@@ -12,12 +12,13 @@ from typing import Any
 
 from engine.arguments import Description, Json
 from engine.compiled import Compile
+from engine.definition import Note, read_model
 from engine.errors import BadArgument, BadModel, TooLarge, within
 from engine.estimate import Estimate, estimate
 from engine.limits import Limits
 from engine.matching import Fed, match_fit, match_scored, match_x
 from engine.methods import Evaluate, Fit, Predict
-from engine.model import Note, Sequential, read_model
+from engine.model import Sequential
 from engine.registry import shown
 from engine.sources import ArraySpec, Describe
 

@@ -33,6 +33,8 @@ class Run:
         self._noise = noise
         self._path: list[str] = []
         self.penalties: list[Tensor] = []
+        #: Which steps of the tensor on its way count, `(n, steps)`; a layer that ends or makes a mask sets it.
+        self.mask: Tensor | None = None
         self.updates: dict[str, Tensor] = {}
 
     @property
@@ -61,7 +63,7 @@ class Run:
             self._path.pop()
 
     def update(self, name: str, value: Tensor) -> None:
-        """Report the new value of an untrained weight of the layer that is running; only a training pass keeps it."""
+        """Report the new value of an untrained weight or a memory of the layer that is running."""
         self.updates["/".join([*self._path, name])] = value
 
 

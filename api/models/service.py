@@ -11,7 +11,7 @@ from core.ids import new_id
 from core.models import Models
 from core.tables import StoredModel
 from core.unit import Unit
-from engine.model import read_model
+from engine.definition import read_model
 
 
 def create(unit: Unit, wiring: Wiring, project_id: str, definition: dict[str, Any]) -> Answer:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from engine.errors import BadFile
-from engine.model import Placed, Sequential
+from engine.model import Placed, Sequential, branches_of
 
 
 @dataclass(frozen=True)
@@ -27,24 +27,38 @@ class Group:
 
 
 def groups(model: Sequential, into: str | None = None) -> list[Group]:
-    """List the groups of a model, or of the layer named `into` alone.
+    """List the groups of a model, or of the layer or branch named `into` alone.
 
-    A nested model is one group: the trained arrays of all its layers first, then the others.
+    The layers of a Merge's branches come one by one, in the Merge's place. A nested model is one group: the trained
+    arrays of all its layers first, then the others.
 
     Raises:
-        BadFile: There is no layer named `into`.
+        BadFile: There is no layer or branch named `into`.
     """
-    placed, prefix = model.placed, ""
-    if into is not None:
-        found = next((each for each in placed if each.layer.name == into), None)
-        if found is None:
-            names = ", ".join(str(each.layer.name) for each in placed)
-            raise BadFile(f"`into` names {into!r}, but the model's layers are: {names}.", "/weights/into")
-        placed, prefix = (found,), ""
-        if isinstance(found.layer, Sequential):
-            placed, prefix = tuple(found.layer.place(found.input_shape)), f"{into}/"
+    placed, prefix = (list(model.leaves()), "") if into is None else _inside(model, into)
     unique = {each.layer.name: each for each in placed}
     return [Group(str(name), tuple(_slots(each, prefix))) for name, each in unique.items()]
+
+
+def _inside(model: Sequential, into: str) -> tuple[list[Placed], str]:
+    """List the layers of the branch, nested model or layer of that name, and the prefix of their keys."""
+    branches = {branch.name: branch for branch in _branches(model)}
+    if into in branches:
+        return list(branches[into].leaves()), ""
+    leaves = {each.layer.name: each for each in model.leaves()}
+    if into not in leaves:
+        names = ", ".join(str(name) for name in (*branches, *leaves))
+        raise BadFile(f"`into` names {into!r}, but the model's branches and layers are: {names}.", "/weights/into")
+    found = leaves[into]
+    if isinstance(found.layer, Sequential):
+        return list(found.layer.leaves(found.input_shape)), f"{into}/"
+    return [found], ""
+
+
+def _branches(model: Sequential) -> Iterator[Sequential]:
+    for branch in branches_of(model.layers[0]):
+        yield branch
+        yield from _branches(branch)
 
 
 def _slots(placed: Placed, prefix: str) -> Iterator[Slot]:

@@ -45,6 +45,8 @@ class LeakyReLU(Layer):
 
     alpha: float = 0.3
 
+    supports_masking = True
+
     def call(self, x: Tensor, w: Weights, run: Run) -> Tensor:
         return leaky(x, self.alpha)
 
@@ -61,6 +63,8 @@ class ELU(Layer):
     """
 
     alpha: float = 1.0
+
+    supports_masking = True
 
     def call(self, x: Tensor, w: Weights, run: Run) -> Tensor:
         return x.where(x > 0, self.alpha * x.clamp(max=0.0).expm1())
@@ -79,6 +83,8 @@ class ThresholdedReLU(Layer):
 
     theta: NonNegative = 1.0
 
+    supports_masking = True
+
     def call(self, x: Tensor, w: Weights, run: Run) -> Tensor:
         return x * (x > self.theta)
 
@@ -94,6 +100,7 @@ class Learned(Layer):
     shared_axes: Axes | None = None
 
     unwritten = frozenset({"shared_axes"})
+    supports_masking = True
 
     def parameter_shape(self, input_shape: Shape) -> tuple[int, ...]:
         """Return the shape of each parameter: the sample's, with 1 in the place of shared axes.

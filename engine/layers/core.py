@@ -91,6 +91,8 @@ class Activation(Layer):
 
     activation: activations.Activation
 
+    supports_masking = True
+
     def output_shape(self, input_shape: Shape) -> Shape:
         check_activation(self.activation, len(input_shape))
         return input_shape
@@ -111,6 +113,8 @@ class Dropout(Layer):
     """
 
     p: Fraction
+
+    supports_masking = True
 
     def call(self, x: Tensor, w: Weights, run: Run) -> Tensor:
         return dropped(x, self.p, tuple(x.shape), run)
@@ -256,6 +260,34 @@ class RepeatVector(Layer):
 
 
 @layer()
+class Masking(Layer):
+    """Marks the steps whose values all equal `mask_value` as steps to pass over, and sets them to zero.
+
+    Args:
+        mask_value: The value of such steps.
+
+    Shape:
+        `(n, steps, ...) -> (n, steps, ...)`
+    """
+
+    mask_value: float = 0.0
+
+    def check_rank(self, input_shape: Shape) -> None:
+        if len(input_shape) < 3:
+            raise ShapeMismatch(
+                f"Layer {self.name} (Masking) takes sequences, (n, steps, d), but gets {shape_text(input_shape)}."
+            )
+
+    def masked(self, incoming: bool) -> bool:
+        return True
+
+    def call(self, x: Tensor, w: Weights, run: Run) -> Tensor:
+        kept = (x != self.mask_value).any(-1)
+        run.mask = kept
+        return x * kept.unsqueeze(-1)
+
+
+@layer()
 class ActivityRegularization(Layer):
     """Lets its input pass and adds a penalty on it to the loss, summed over the batch.
 
@@ -269,6 +301,8 @@ class ActivityRegularization(Layer):
 
     l1: NonNegative = 0.0
     l2: NonNegative = 0.0
+
+    supports_masking = True
 
     def call(self, x: Tensor, w: Weights, run: Run) -> Tensor:
         run.penalise(L1L2Regularizer(self.l1, self.l2)(x))

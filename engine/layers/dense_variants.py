@@ -179,6 +179,7 @@ class TimeDistributedDense(Layer):
     input_length: PositiveInt | None = None
 
     input_rank = 3
+    supports_masking = True
 
     def first_shape(self) -> Shape | None:
         if self.batch_input_shape is None and self.input_dim is not None:

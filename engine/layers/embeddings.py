@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from engine.arguments import Fraction, PositiveInt, Shape
 from engine.constraints import Constraint
-from engine.errors import BadArgument, BadData, ShapeMismatch
+from engine.errors import BadData, ShapeMismatch
 from engine.initializations import Initialization
 from engine.layer import Layer, Weight, Weights, layer, shape_text
 from engine.layers.core import dropped
@@ -37,7 +37,7 @@ class Embedding(Layer):
         W_regularizer: Penalty on `W`.
         activity_regularizer: Penalty on the output, summed over the batch.
         W_constraint: Applied to `W` after every update.
-        mask_zero: Whether index 0 marks steps to pass over; not offered yet.
+        mask_zero: Whether index 0 marks steps to pass over; its row is learned and given out all the same.
         dropout: Share of the rows of `W` that each batch drops while training; the others are scaled up.
 
     Shape:
@@ -47,7 +47,7 @@ class Embedding(Layer):
         `W (input_dim, output_dim)`
 
     Raises:
-        BadArgument: An argument is not of its kind, or `mask_zero` is true.
+        BadArgument: An argument is not of its kind.
         ShapeMismatch: Samples have another length than `input_length`.
         BadData: An index of the data is out of range.
     """
@@ -64,13 +64,6 @@ class Embedding(Layer):
 
     input_rank = 2
     natural_dtype = "int32"
-
-    def check(self) -> None:
-        if self.mask_zero:
-            raise BadArgument(
-                "`mask_zero` must be false: masks are not offered yet. Without one, index 0 is an index like others.",
-                "/mask_zero",
-            )
 
     def first_shape(self) -> Shape | None:
         if self.batch_input_shape is None and (self.input_shape is None or self.input_length is not None):
@@ -98,6 +91,9 @@ class Embedding(Layer):
             )
         return (input_shape[0], length or self.input_length, self.output_dim)
 
+    def masked(self, incoming: bool) -> bool:
+        return self.mask_zero
+
     def weights(self, input_shape: Shape) -> Iterator[Weight]:
         shape = (self.input_dim, self.output_dim)
         yield Weight("W", shape, self.init, self.W_regularizer, self.W_constraint)
@@ -107,6 +103,8 @@ class Embedding(Layer):
 
         table = dropped(w["W"], self.dropout, (self.input_dim, 1), run)
         good = (x > -1) & (x < self.input_dim)  # layers before this one may compute what no check of the data sees
+        if self.mask_zero:
+            run.mask = x != 0
         y = embedding(x.where(good, 0).long(), table).where(good.unsqueeze(-1), float("nan"))
         if self.activity_regularizer is not None:
             run.penalise(self.activity_regularizer(y))

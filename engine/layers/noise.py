@@ -28,6 +28,8 @@ class GaussianNoise(Layer):
 
     sigma: NonNegative
 
+    supports_masking = True
+
     def call(self, x: Tensor, w: Weights, run: Run) -> Tensor:
         if not run.training or not self.sigma:
             return x
@@ -46,6 +48,8 @@ class GaussianDropout(Layer):
     """
 
     p: Fraction
+
+    supports_masking = True
 
     def call(self, x: Tensor, w: Weights, run: Run) -> Tensor:
         if not run.training or not 0.0 < self.p < 1.0:
@@ -76,6 +80,7 @@ class SpatialDropout1D(Layer):
     p: Fraction
 
     input_rank = 3
+    supports_masking = True
 
     def call(self, x: Tensor, w: Weights, run: Run) -> Tensor:
         return _over_space(x, self.p, "tf", run)
@@ -97,6 +102,7 @@ class SpatialDropout2D(Layer):
     dim_ordering: DimOrdering = "default"
 
     input_rank = 4
+    supports_masking = True
 
     def call(self, x: Tensor, w: Weights, run: Run) -> Tensor:
         return _over_space(x, self.p, self.dim_ordering, run)
@@ -118,6 +124,7 @@ class SpatialDropout3D(Layer):
     dim_ordering: DimOrdering = "default"
 
     input_rank = 5
+    supports_masking = True
 
     def call(self, x: Tensor, w: Weights, run: Run) -> Tensor:
         return _over_space(x, self.p, self.dim_ordering, run)

@@ -65,6 +65,7 @@ class BatchNormalization(Layer):
     beta_regularizer: Regularizer | None = None
 
     unwritten = frozenset({"beta_init", "gamma_init"})
+    supports_masking = True
 
     def weights(self, input_shape: Shape) -> Iterator[Weight]:
         self._check_axis(input_shape)

@@ -74,7 +74,7 @@ class Training:
         self.stop_on_nan = stop_on_nan
         if self.device.type == "cpu":
             torch.set_num_threads(threads_for(plan, torch.get_num_threads()))
-        self.step = Step(plan.model, plan.compile)
+        self.step = Step(plan.model, plan.compile, self.device)
         self.names = plan.compile.metric_names() if plan.compile else []
         self.loader = Loader(plan.model, plan.compile, arrays, self.device)
         self.noise = NoiseSource(seed, self.device)
@@ -309,7 +309,8 @@ class Training:
         totals = torch.zeros_like(self.state["totals"])
         with torch.no_grad():
             for batch in feed.batches(batch_size):
-                totals = totals + self.step.test(self.state, batch).double() * batch.size
+                values, self.state = self.step.test(self.state, batch)
+                totals = totals + values.double() * batch.size
                 if watcher:
                     watcher.batch()
         return dict(zip(self.names, (totals / len(feed)).tolist(), strict=True))
@@ -323,7 +324,8 @@ class Training:
         parts = []
         with torch.no_grad():
             for batch in feed.batches(self.plan.predict.batch_size):
-                parts.append(self.step.predict(self.state, batch.x).cpu().numpy())
+                y, self.state = self.step.predict(self.state, batch.x)
+                parts.append(y.cpu().numpy())
                 watcher.batch()
         return np.concatenate(parts)
 

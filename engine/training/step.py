@@ -1,8 +1,9 @@
 """One batch of training, as a pure function: a state and a batch in, the next state out.
 
 The state is one flat mapping of tensors and all that a checkpoint needs of them: `params` (every trained weight in one
-vector, so that an optimizer costs a few operations however many layers there are), `weight:…` for the others, `slot:…`
-for the optimizer's memory, the 0-d `lr` and `k`, and `totals`: the epoch's sums of loss and metrics over its samples.
+vector, so that an optimizer costs a few operations however many layers there are), `weight:…` for the others and for
+what stateful layers remember, `slot:…` for the optimizer's memory, the 0-d `lr` and `k`, and `totals`: the epoch's sums
+of loss and metrics over its samples.
 """
 
 from __future__ import annotations
@@ -27,10 +28,12 @@ class Step:
     Args:
         model: The model.
         compiled: How it learns; None for prediction alone.
+        device: Where its tensors are.
     """
 
-    def __init__(self, model: Sequential, compiled: Compile | None) -> None:
+    def __init__(self, model: Sequential, compiled: Compile | None, device: torch.device | None = None) -> None:
         self.model = model
+        self.device = device or torch.device("cpu")
         self.compiled = compiled
         self.trained = [each for each in model.all_weights if each.trainable]
         self.kept = [each for each in model.all_weights if not each.trainable]
@@ -41,8 +44,9 @@ class Step:
         """Make the state before the first update from the model's weights."""
         state = {f"weight:{each.name}": weights[each.name] for each in self.kept}
         state["params"] = self._join([weights[each.name] for each in self.trained])
+        state |= self.forgotten()
         if self.compiled:
-            optimizer, device = self.compiled.optimizer, state["params"].device
+            optimizer, device = self.compiled.optimizer, self.device
             state |= {f"slot:{name}": torch.zeros_like(state["params"]) for name in optimizer.moments}
             state |= {f"slot:{name}": torch.ones((), device=device) for name in optimizer.scalars}
             state["lr"] = torch.tensor(getattr(optimizer, "lr"), device=device)  # noqa: B009  # each has one
@@ -50,18 +54,24 @@ class Step:
             state["totals"] = torch.zeros(1 + len(self.metrics), dtype=torch.float64, device=device)
         return state
 
+    def forgotten(self) -> State:
+        """Return the part of a state that stateful layers remember, as it is at first: zeros."""
+        return {f"weight:{each.name}": torch.zeros(each.shape, device=self.device) for each in self.model.all_memories}
+
     def weights(self, state: State) -> dict[str, Tensor]:
-        """Return all weights by key, as views where they are trained."""
-        kept = {each.name: state[f"weight:{each.name}"] for each in self.kept}
+        """Return all weights and memories by key, as views where they are trained."""
+        names = [*(each.name for each in self.kept), *(each.name for each in self.model.all_memories)]
+        kept = {name: state[f"weight:{name}"] for name in names}
         return kept | {each.name: piece for each, piece in self._pieces(state["params"])}
 
-    def predict(self, state: State, x: tuple[Tensor, ...]) -> Tensor:
-        """Return the outputs of a test pass."""
-        return self.model.call(_one(x), self.weights(state), Run())
+    def predict(self, state: State, x: tuple[Tensor, ...]) -> tuple[Tensor, State]:
+        """Return the outputs of a test pass, and the state in which it leaves stateful layers."""
+        run = Run()
+        return self.model.call(_fed(x), self.weights(state), run), _moved(state, run)
 
     def rehearse(self, state: State, batch: Batch, noise: Noise) -> None:
         """Make a training pass and throw it away, so that `noise` learns what is asked of it."""
-        self.model.call(_one(batch.x), self.weights(state), Run(noise))
+        self.model.call(_fed(batch.x), self.weights(state), Run(noise))
 
     def train(self, state: State, batch: Batch, drawn: Sequence[Tensor]) -> State:
         """Take one step with the noise drawn for it; `totals` grows by the loss and the metrics before it."""
@@ -74,22 +84,22 @@ class Step:
                 batch,
                 run,
             )
-        state = state | {f"weight:{key}": value.detach() for key, value in run.updates.items()}
-        state = state | {"totals": state["totals"] + values.double() * batch.size}
+        state = _moved(state, run) | {"totals": state["totals"] + values.double() * batch.size}
         if not leaves:
             return state
         gradients = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
         return self._updated(state, self._join(gradients))
 
-    def test(self, state: State, batch: Batch) -> Tensor:
-        """Return the loss and the metrics of a test pass, `(1 + metrics,)`."""
-        return self._score(self.weights(state), batch, Run())[1]
+    def test(self, state: State, batch: Batch) -> tuple[Tensor, State]:
+        """Return the loss and the metrics of a test pass, `(1 + metrics,)`, and the state it leaves behind."""
+        run = Run()
+        return self._score(self.weights(state), batch, run)[1], _moved(state, run)
 
     def _score(self, weights: Mapping[str, Tensor], batch: Batch, run: Run) -> tuple[Tensor, Tensor]:
         if self.compiled is None or batch.y is None:
             raise RuntimeError("only a compiled model with targets can be judged")
-        p = self.model.call(_one(batch.x), weights, run)
-        loss = self.compiled.loss_of(batch.y, p, batch.w)
+        p = self.model.call(_fed(batch.x), weights, run)
+        loss = self.compiled.loss_of(batch.y, p, batch.w, run.mask)
         for each in self.penalised:
             if each.regularizer:
                 loss = loss + each.regularizer(weights[each.name])
@@ -120,8 +130,13 @@ class Step:
 
     def _join(self, pieces: Iterator[Tensor] | list[Tensor] | tuple[Tensor, ...]) -> Tensor:
         flat = [each.reshape(-1) for each in pieces]
-        return torch.cat(flat) if flat else torch.zeros(0)
+        return torch.cat(flat) if flat else torch.zeros(0, device=self.device)
 
 
-def _one(x: tuple[Tensor, ...]) -> Tensor:
-    return x[0]
+def _fed(x: tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
+    return x if len(x) > 1 else x[0]
+
+
+def _moved(state: State, run: Run) -> State:
+    """Return the state with what a pass has updated."""
+    return state | {f"weight:{key}": value.detach() for key, value in run.updates.items()}

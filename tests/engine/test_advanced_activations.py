@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from engine.definition import read_model
 from engine.errors import BadArgument, ShapeMismatch
 from engine.layer import LAYERS
-from engine.model import read_model
 from engine.run import Run
 from tests.engine.yard import Notebook, sequential, training
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from engine.definition import read_model
 from engine.errors import BadArgument, ShapeMismatch
-from engine.model import read_model
 from engine.plan import Plan
 from tests.engine.yard import Notebook, describing, sequential, training
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from engine.definition import read_model
 from engine.errors import BadArgument, ShapeMismatch
 from engine.layers.windows import largest
-from engine.model import read_model
 from tests.engine.yard import Notebook, sequential, training
 
 RNG = np.random.default_rng(3)

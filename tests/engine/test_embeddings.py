@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from engine.errors import BadArgument, BadData, ShapeMismatch
+from engine.definition import read_model
+from engine.errors import BadData, ShapeMismatch
 from engine.layer import LAYERS
 from engine.layers import embeddings
-from engine.model import read_model
 from engine.run import Recorder, Run
 from tests.engine.yard import Notebook, sequential, training
 
@@ -116,9 +116,3 @@ def test_any_length_goes_where_none_is_given_and_no_other_where_one_is():
         assert run.predict(Notebook()).shape == (2, length, 4)
     with pytest.raises(ShapeMismatch, match="`input_length` of 3"):
         read_model(sequential(("Embedding", EMBEDDING | {"batch_input_shape": [None, 7]})))
-
-
-def test_mask_zero_is_refused_in_words():
-    with pytest.raises(BadArgument, match="masks are not offered yet") as refusal:
-        read_model(sequential(("Embedding", EMBEDDING | {"mask_zero": True})))
-    assert refusal.value.where == "/config/0/config/mask_zero"

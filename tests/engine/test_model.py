@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from engine.definition import read_model
 from engine.errors import BadArgument, BadModel, EngineError, ShapeMismatch, TooLarge, UnknownName
 from engine.limits import Limits
-from engine.model import read_model
 from tests.engine.yard import Notebook, sequential, training
 
 INIT, TARGET = "/config/0/config/init", "/config/0/config/target_shape"

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from engine.definition import read_model
 from engine.layer import LAYERS
-from engine.model import read_model
 from engine.run import Recorder, Run
 from tests.engine.yard import sequential
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from engine.definition import read_model
 from engine.errors import BadArgument, ShapeMismatch
-from engine.model import read_model
 from tests.engine.yard import Notebook, sequential, training
 
 X = (np.random.default_rng(6).normal(size=(8, 5, 3)) * 2 + 1).astype(np.float32)

@@ -1,0 +1,257 @@
+"""Merge: several models joined into one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property, reduce
+from typing import TYPE_CHECKING, Annotated, Any
+
+from engine.arguments import Json, Kind, Shape, Wrong
+from engine.errors import BadArgument, BadModel, ShapeMismatch, within
+from engine.layer import Input, Layer, Layers, Memory, Settle, Weight, Weights, layer, shape_text
+from engine.numbers import EPSILON
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from engine.run import Run
+
+MODES = ("sum", "mul", "concat", "ave", "cos", "dot", "max")
+
+
+def _mode(value: Any) -> str:
+    if value not in MODES:
+        raise Wrong
+    return str(value)
+
+
+def _dot_axes(value: Any) -> int | tuple[int, int]:
+    pair = value if isinstance(value, list | tuple) else [value]
+    if any(isinstance(each, bool) or not isinstance(each, int) for each in pair):
+        raise Wrong
+    if isinstance(value, int):
+        return value
+    if len(pair) != 2:
+        raise Wrong
+    return (pair[0], pair[1])
+
+
+Mode = Annotated[str, Kind("one of " + ", ".join(repr(each) for each in MODES), _mode)]
+DotAxes = Annotated[
+    int | tuple[int, int],
+    Kind("an integer, or a list of two", _dot_axes, lambda value: list(value) if isinstance(value, tuple) else value),
+]
+
+
+@layer()
+class Merge(Layer):
+    """Joins the outputs of several models, its branches; it begins a model that takes the inputs of all of them.
+
+    Inputs are in the order of the branches, depth first. Two branches that are written the same, names included, are
+    one branch, whose input is taken once.
+
+    Args:
+        layers: Two branches or more: models, or layers that declare the shape of their input.
+        mode: How they are joined: added, multiplied, joined along an axis, averaged, by the cosine of the angle
+            between them, by their product along an axis, or by their maximum.
+        concat_axis: For "concat": along which axis, the batch's included.
+        dot_axes: For "dot" and "cos": over which axis, the batch's included; or one for each branch.
+
+    Shape:
+        `(n, ...), (n, ...) -> (n, ...)`, as the mode has it; "dot" and "cos" of two vectors give `(n, 1)`
+
+    Weights:
+        Those of the branches' layers, under `layer/weight`.
+
+    Raises:
+        BadModel: There are fewer than two branches.
+        BadArgument: An axis is none of the branches'.
+        ShapeMismatch: The branches' outputs do not go together.
+    """
+
+    layers: Layers
+    mode: Mode = "sum"
+    concat_axis: int = -1
+    dot_axes: DotAxes = -1
+
+    holds = ("layers",)
+    transparent = True
+    ignored = frozenset({"mode_type", "output_shape_type", "output_mask_type"})
+
+    def check(self) -> None:
+        if len(self.layers) < 2:
+            raise BadModel(f"A Merge joins two layers or more, but gets {len(self.layers)}.", "/layers")
+        if self.mode in ("dot", "cos") and len(self.layers) != 2:
+            raise BadModel(f'A Merge of mode "{self.mode}" joins two layers, but gets {len(self.layers)}.', "/layers")
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Merge:
+        """Make one from its JSON form; the old `dot_axis` stands for `dot_axes`."""
+        if isinstance(config, Mapping) and "dot_axis" in config:
+            if "dot_axes" in config:
+                raise BadArgument("`dot_axis` and `dot_axes` mean the same; give one.", "/dot_axis")
+            config = {"dot_axes" if key == "dot_axis" else key: value for key, value in config.items()}
+        return super().from_config(config)
+
+    def get_config(self) -> dict[str, Json]:
+        config = super().get_config()
+        del config["trainable"]
+        return config
+
+    # -- its branches -------------------------------------------------------------------------
+
+    @cached_property
+    def shapes(self) -> tuple[Shape, ...]:
+        """The shape of each branch's output."""
+        return tuple(self._each("config", "layers", lambda each: each.output_shape(_declared(each))))
+
+    def _each(self, *steps: Any) -> Iterator[Any]:
+        *path, ask = steps
+        for index, each in enumerate(self.layers):
+            with within(*path, index):
+                yield ask(each)
+
+    def first_shape(self) -> Shape | None:
+        """Return the shape of what the branches give together."""
+        return self.joined
+
+    def inputs(self) -> tuple[Input, ...]:
+        found: dict[str, Input] = {}
+        for each in self.layers:
+            found |= {one.name: one for one in each.inputs()}
+        return tuple(found.values())
+
+    def holding(self, input_shape: Shape | None, settle: Settle) -> Layer:
+        return replace(self, layers=tuple(self._each("config", "layers", lambda each: settle(each, None))))
+
+    def masked(self, incoming: bool) -> bool:
+        """Tell that there is no mask: as in Keras 1, those of the branches end here."""
+        tuple(self._each("config", "layers", lambda each: each.masked(False)))
+        return False
+
+    def weights(self, input_shape: Shape) -> Iterator[Weight]:
+        for each in self.layers:
+            yield from each.weights(_declared(each))
+
+    def memories(self, input_shape: Shape) -> Iterator[Memory]:
+        for each in self.layers:
+            yield from each.memories(_declared(each))
+
+    def call(self, x: Tensor | tuple[Tensor, ...], w: Weights, run: Run) -> Tensor:
+        given = dict(zip((each.name for each in self.inputs()), x if isinstance(x, tuple) else (x,), strict=True))
+        outputs = []
+        for each in self.layers:
+            taken = tuple(given[one.name] for one in each.inputs())
+            run.mask = None
+            outputs.append(each.call(taken if len(taken) > 1 else taken[0], w, run))  # type: ignore[arg-type]
+        run.mask = None
+        return self._join(outputs)
+
+    # -- how they are joined ------------------------------------------------------------------
+
+    @cached_property
+    def joined(self) -> Shape:
+        """The shape of the output."""
+        if self.mode == "concat":
+            return self._concat_shape()
+        if self.mode == "dot":
+            return self._dot_shape()
+        first = self.shapes[0]
+        for shape in self.shapes[1:]:
+            if shape != first:
+                raise self._clash(shape, f'Mode "{self.mode}" takes equal shapes.')
+        return self._dot_shape() if self.mode == "cos" else first
+
+    def _clash(self, shape: Shape, rule: str) -> ShapeMismatch:
+        index = self.shapes.index(shape)
+        return ShapeMismatch(
+            f"Layer {self.name} (Merge) gets {shape_text(self.shapes[0])} from {self.layers[0].name} and "
+            f"{shape_text(shape)} from {self.layers[index].name}. {rule}"
+        )
+
+    def _concat_shape(self) -> Shape:
+        rank = len(self.shapes[0])
+        axis = self._axis(self.concat_axis, rank, "concat_axis")
+        for shape in self.shapes[1:]:
+            if len(shape) != rank or any(
+                a != b for at, (a, b) in enumerate(zip(shape, self.shapes[0], strict=True)) if at != axis
+            ):
+                raise self._clash(shape, f'Mode "concat" takes shapes that are equal but for axis {axis}.')
+        lengths = [shape[axis] for shape in self.shapes]
+        total = None if None in lengths else sum(each or 0 for each in lengths)
+        return (*self.shapes[0][:axis], total, *self.shapes[0][axis + 1 :])
+
+    def _axis(self, axis: int, rank: int, argument: str) -> int:
+        found = axis + rank if axis < 0 else axis
+        if not 0 < found < rank:
+            raise BadArgument(
+                f"`{argument}` must be an axis from 1 to {rank - 1} (0 is the batch's), or counted from the end, but "
+                f"got {axis}.",
+                f"/config/{argument}",
+            )
+        return found
+
+    @cached_property
+    def _summed(self) -> tuple[int, int]:
+        """The axis of each branch that a product is summed over."""
+        a, b = self.dot_axes if isinstance(self.dot_axes, tuple) else (self.dot_axes, self.dot_axes)
+        left, right = self.shapes
+        return self._axis(a, len(left), "dot_axes"), self._axis(b, len(right), "dot_axes")
+
+    def _dot_shape(self) -> Shape:
+        (a, b), (left, right) = self._summed, self.shapes
+        if left[a] != right[b]:
+            raise self._clash(right, f"Their axes {a} and {b} are multiplied and must be equally long.")
+        shape = (*left[:a], *left[a + 1 :], *right[1:b], *right[b + 1 :])
+        return shape if len(shape) > 1 else (*shape, 1)
+
+    def _join(self, outputs: Sequence[Tensor]) -> Tensor:
+        import torch
+
+        if self.mode == "concat":
+            return torch.cat(list(outputs), self.concat_axis)
+        if self.mode == "dot":
+            return self._product(outputs[0], outputs[1])
+        if self.mode == "cos":
+            return self._cosine(outputs[0], outputs[1])
+        total = reduce(JOINS[self.mode], outputs)
+        return total / len(outputs) if self.mode == "ave" else total
+
+    def _product(self, left: Tensor, right: Tensor) -> Tensor:
+        import torch
+
+        a, b = self._summed
+        names = "abcdefghijklmnopqrstuvwxyz"
+        one = names[: left.ndim]
+        other = names[left.ndim : left.ndim + right.ndim]
+        other = one[0] + other[1:b] + one[a] + other[b + 1 :]
+        kept = one[:a] + one[a + 1 :] + other[1:b] + other[b + 1 :]
+        product = torch.einsum(f"{one},{other}->{kept}", left, right)
+        return product.unsqueeze(1) if product.ndim == 1 else product
+
+    def _cosine(self, left: Tensor, right: Tensor) -> Tensor:
+        squares = self._product(left, left) * self._product(right, right)
+        return self._product(left, right) / squares.clamp(min=0.0).sqrt().clamp(min=EPSILON)
+
+
+def _larger(left: Tensor, right: Tensor) -> Tensor:
+    """Take the larger of two tensors, element by element; where they are equal, the first one learns."""
+    return left.where(left >= right, right)
+
+
+JOINS: Mapping[str, Any] = {
+    "sum": lambda left, right: left + right,
+    "ave": lambda left, right: left + right,
+    "mul": lambda left, right: left * right,
+    "max": _larger,
+}
+
+
+def _declared(branch: Layer) -> Shape:
+    shape = branch.first_shape()
+    if shape is None:
+        raise BadModel(
+            f"Branch {branch.name} of a Merge must declare the shape of its input: give its first layer `input_shape`."
+        )
+    return shape
