@@ -13,6 +13,7 @@ from engine.layers import (
     normalization,
     padding,
     pooling,
+    wrappers,
 )
 
 __all__ = [
@@ -28,4 +29,5 @@ __all__ = [
     "normalization",
     "padding",
     "pooling",
+    "wrappers",
 ]
