@@ -14,5 +14,6 @@ class Limits:
     max_batch_size: int = 65_536
     max_epochs: int = 100_000
     max_inline_values: int = 100_000
+    max_random_values: int = 2**27
     max_callbacks: int = 20
     max_metrics: int = 50

@@ -13,8 +13,9 @@ from engine.layer import Input, shape_text
 from engine.limits import Limits
 from engine.methods import Evaluate, Fit, Predict
 from engine.model import Sequential
+from engine.references import is_reference, read_source
 from engine.registry import shown
-from engine.sources import ArraySpec, Describe, Source, is_reference, read_source
+from engine.sources import ArraySpec, Describe, Source
 
 
 @dataclass(frozen=True)

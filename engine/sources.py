@@ -1,9 +1,9 @@
-"""Where a job's arrays come from: stored datasets, columns of a table, inline lists, labels made one-hot."""
+"""Where a job's arrays come from: stored datasets, columns of a table, inline lists, one-hot labels, dummy data."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.arguments import Json
-from engine.errors import BadData, BadReference, TooLarge, pointer, within
-from engine.limits import Limits
-from engine.registry import shown
+from engine.errors import BadData, BadReference, within
 
 Array = NDArray[Any]
 #: Loads one array of a stored dataset.
@@ -191,91 +189,24 @@ def one_hot(labels: Array, nb_classes: int) -> Array:
     return out
 
 
-# -- reading ------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Random(Source):
+    """Dummy data: `{"random": [1000, 784]}` for numbers from 0 to 1, with `high` for integers from `low` below it."""
 
-FORMS = (
-    'a reference such as "ds_…/x_train", {"dataset": "ds_…", "columns": ["a", "b"]}, '
-    '{"to_categorical": "ds_…/labels", "nb_classes": 10}, or a list of numbers'
-)
+    shape: tuple[int, ...]
+    seed: int = 0
+    low: int = 0
+    high: int | None = None
 
+    def spec(self, describe: Describe) -> ArraySpec:
+        return ArraySpec(self.shape, "float32" if self.high is None else "int64")
 
-def read_source(value: Any, limits: Limits) -> Source:
-    """Read one reference.
+    def load(self, arrays: Arrays) -> Array:
+        rng = np.random.Generator(np.random.PCG64(self.seed))
+        if self.high is None:
+            return rng.random(self.shape, dtype=np.float32)
+        return rng.integers(self.low, self.high, self.shape)
 
-    Raises:
-        BadReference: It is none.
-        TooLarge: An inline list is too long.
-    """
-    if isinstance(value, str):
-        return _stored(value)
-    if isinstance(value, list):
-        return _inline(value, limits)
-    if isinstance(value, Mapping) and set(value) == {"dataset", "columns"}:
-        return _columns(value)
-    if isinstance(value, Mapping) and "to_categorical" in value:
-        return _one_hot(value, limits)
-    raise BadReference(f"Data must be {FORMS}, but got {shown(value)}.")
-
-
-def is_reference(value: Any) -> bool:
-    """Tell a reference written as an object from a mapping of input names."""
-    return isinstance(value, Mapping) and ("to_categorical" in value or "dataset" in value)
-
-
-def _stored(value: str) -> Stored:
-    dataset, slash, array = value.partition("/")
-    if not slash or not dataset or not array or len(value) > 300:
-        raise BadReference(f'A reference must be "<dataset>/<array>", such as "ds_…/x_train", but got {shown(value)}.')
-    return Stored(dataset, array)
-
-
-def _columns(value: Mapping[str, Any]) -> Columns:
-    dataset, columns = value["dataset"], value["columns"]
-    if not isinstance(dataset, str) or not dataset:
-        raise BadReference(f"`dataset` must be a dataset's id, but got {shown(dataset)}.", "/dataset")
-    if not isinstance(columns, list) or not columns or not all(isinstance(each, str) for each in columns):
-        raise BadReference(f"`columns` must be a list of column names, but got {shown(columns)}.", "/columns")
-    if len(columns) > 10_000:
-        raise TooLarge(f"`columns` may name 10,000 columns, but names {len(columns):,}.", "/columns")
-    return Columns(tuple(Stored(dataset, each) for each in columns))
-
-
-def _one_hot(value: Mapping[str, Any], limits: Limits) -> OneHot:
-    for key in value:
-        if key not in ("to_categorical", "nb_classes"):
-            raise BadReference(f"to_categorical takes `nb_classes`, not {shown(key)}.", pointer(key))
-    classes = value.get("nb_classes")
-    if isinstance(classes, bool) or not isinstance(classes, int) or not 1 <= classes <= 1_000_000:
-        raise BadReference(
-            f"`nb_classes` must be an integer from 1 to 1,000,000, but got {shown(classes)}.", "/nb_classes"
-        )
-    with within("to_categorical"):
-        labels = read_source(value["to_categorical"], limits)
-    return OneHot(labels, classes)
-
-
-def _inline(value: list[Any], limits: Limits) -> Inline:
-    shape = _shape_of(value, limits)
-    try:
-        array = np.asarray(value)
-    except (ValueError, OverflowError):
-        array = np.asarray(None)
-    if array.shape != shape or array.dtype.kind not in NUMERIC or not array.size:
-        raise BadReference("An inline list must hold numbers only, in rows of equal length, and at least one.")
-    dtype = "float32" if array.dtype.kind == "f" else array.dtype.name
-    return Inline(json.dumps(value), shape, dtype)
-
-
-def _shape_of(value: Any, limits: Limits) -> tuple[int, ...]:
-    shape: list[int] = []
-    count = 1
-    while isinstance(value, list) and value and len(shape) < 8:
-        shape.append(len(value))
-        count *= len(value)
-        value = value[0]
-    if count > limits.max_inline_values:
-        raise TooLarge(
-            f"An inline list may hold {limits.max_inline_values:,} numbers, but this one holds {count:,} or more. "
-            "Upload it as a dataset."
-        )
-    return tuple(shape)
+    def to_json(self) -> Json:
+        bounds = {} if self.high is None else {"low": self.low, "high": self.high}
+        return {"random": list(self.shape), "seed": self.seed, **bounds}

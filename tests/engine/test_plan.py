@@ -113,6 +113,15 @@ def test_s36_s37_s38_s41_a_bad_compile_is_refused(body, error, where, says):
         ({"y": {"to_categorical": "d/labels", "nb_classes": 9}}, ShapeMismatch, "/fit/y", r"\(50, 9\)"),
         ({"y": {"dataset": "d", "columns": []}}, BadReference, "/fit/y/columns", "list of column names"),
         ({"y": {"dataset": "d", "columns": ["a", "y"]}}, BadReference, "/fit/y/columns/1", "1-D"),
+        ({"x": {"random": [50, 19]}}, ShapeMismatch, "/fit/x", r"\(None, 20\).*\(50, 19\)"),
+        ({"x": {"random": []}}, BadReference, "/fit/x/random", "must be a shape"),
+        ({"x": {"random": [50, 0]}}, BadReference, "/fit/x/random", "must be a shape"),
+        ({"x": {"random": [50, True]}}, BadReference, "/fit/x/random", "must be a shape"),
+        ({"x": {"random": [2**20, 2**20]}}, TooLarge, "/fit/x/random", "134,217,728 numbers"),
+        ({"x": {"random": [50, 20], "seed": -1}}, BadReference, "/fit/x/seed", "0 or more"),
+        ({"x": {"random": [50, 20], "low": 3}}, BadReference, "/fit/x/high", "from `low`"),
+        ({"x": {"random": [50, 20], "low": 3, "high": 3}}, BadReference, "/fit/x/high", "3 and 3"),
+        ({"x": {"random": [50, 20], "sed": 3}}, BadReference, "/fit/x/sed", "takes `seed`"),
         ({"batch_size": 0}, BadArgument, "/fit/batch_size", "1 or more"),
         ({"batch_size": 10**6}, TooLarge, "/fit/batch_size", "65,536"),
         ({"nb_epoch": 10**9}, TooLarge, "/fit/nb_epoch", "100,000"),
@@ -160,6 +169,23 @@ def test_a_small_list_may_stand_in_the_job_and_a_large_one_may_not():
     assert plan_of({}, model=model, predict={"x": [[1, 2], [3, 4]]}).fed_predict.samples == 2
     with pytest.raises(TooLarge, match="Upload it"):
         Plan.read({"model": model, "predict": {"x": [[1, 2], [3, 4]]}}, describing({}), Limits(max_inline_values=3))
+
+
+def test_s57_dummy_data_follows_from_its_seed_alone():
+    model = sequential(("Dense", {"output_dim": 1, "input_dim": 2}))
+
+    def drawn(**random: int) -> np.ndarray:
+        read = plan_of({}, model=model, predict={"x": {"random": [500, 2], **random}})
+        again = plan_of({}, **{key: read.definition[key] for key in ("model", "predict")})
+        (source,) = again.fed_predict.x
+        assert source.spec(describing({})).dtype == source.load(None).dtype
+        return source.load(None)
+
+    real, whole = drawn(), drawn(seed=3, low=2, high=5)
+    assert real.min() >= 0 and real.max() < 1 and real.dtype == np.float32
+    assert set(np.unique(whole)) == {2, 3, 4}
+    np.testing.assert_array_equal(drawn(seed=3), drawn(seed=3))
+    assert (drawn(seed=3) != drawn(seed=4)).any()
 
 
 def test_a_model_that_needs_too_much_memory_is_refused():

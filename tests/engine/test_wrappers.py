@@ -79,8 +79,18 @@ def test_penalties_and_frozen_layers_reach_through_the_wrapper():
     [
         ({"layer": 7, "input_shape": [3, 4]}, BadArgument, "/config/0/config/layer", "must be a layer"),
         ({"input_shape": [3, 4]}, BadArgument, "/config/0/config/layer", "needs `layer`"),
-        ({"layer": layer("Dense"), "input_shape": [3, 4]}, BadArgument, "/config/0/config/layer/config/output_dim", "needs"),
-        ({"layer": layer("Nothing"), "input_shape": [3, 4]}, DefinitionError, "/config/0/config/layer/class_name", "no layer named"),
+        (
+            {"layer": layer("Dense"), "input_shape": [3, 4]},
+            BadArgument,
+            "/config/0/config/layer/config/output_dim",
+            "needs",
+        ),
+        (
+            {"layer": layer("Nothing"), "input_shape": [3, 4]},
+            DefinitionError,
+            "/config/0/config/layer/class_name",
+            "no layer named",
+        ),
         ({"layer": layer("Dense", output_dim=2), "input_shape": [4]}, ShapeMismatch, "/config/0", "takes sequences"),
         (
             {"layer": layer("Convolution1D", nb_filter=2, filter_length=2), "input_shape": [3, 4]},

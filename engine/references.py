@@ -1,0 +1,128 @@
+"""From what a stranger writes for an array to a source of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from engine.errors import BadReference, TooLarge, pointer, within
+from engine.limits import Limits
+from engine.registry import shown
+from engine.sources import NUMERIC, Columns, Inline, OneHot, Random, Source, Stored
+
+FORMS = (
+    'a reference such as "ds_…/x_train", {"dataset": "ds_…", "columns": ["a", "b"]}, '
+    '{"to_categorical": "ds_…/labels", "nb_classes": 10}, {"random": [1000, 784], "seed": 1}, or a list of numbers'
+)
+
+
+def read_source(value: Any, limits: Limits) -> Source:
+    """Read one reference.
+
+    Raises:
+        BadReference: It is none.
+        TooLarge: An inline list is too long.
+    """
+    if isinstance(value, str):
+        return _stored(value)
+    if isinstance(value, list):
+        return _inline(value, limits)
+    if isinstance(value, Mapping) and set(value) == {"dataset", "columns"}:
+        return _columns(value)
+    if isinstance(value, Mapping) and "to_categorical" in value:
+        return _one_hot(value, limits)
+    if isinstance(value, Mapping) and "random" in value:
+        return _random(value, limits)
+    raise BadReference(f"Data must be {FORMS}, but got {shown(value)}.")
+
+
+def is_reference(value: Any) -> bool:
+    """Tell a reference written as an object from a mapping of input names."""
+    return isinstance(value, Mapping) and not {"to_categorical", "dataset", "random"}.isdisjoint(value)
+
+
+def _stored(value: str) -> Stored:
+    dataset, slash, array = value.partition("/")
+    if not slash or not dataset or not array or len(value) > 300:
+        raise BadReference(f'A reference must be "<dataset>/<array>", such as "ds_…/x_train", but got {shown(value)}.')
+    return Stored(dataset, array)
+
+
+def _columns(value: Mapping[str, Any]) -> Columns:
+    dataset, columns = value["dataset"], value["columns"]
+    if not isinstance(dataset, str) or not dataset:
+        raise BadReference(f"`dataset` must be a dataset's id, but got {shown(dataset)}.", "/dataset")
+    if not isinstance(columns, list) or not columns or not all(isinstance(each, str) for each in columns):
+        raise BadReference(f"`columns` must be a list of column names, but got {shown(columns)}.", "/columns")
+    if len(columns) > 10_000:
+        raise TooLarge(f"`columns` may name 10,000 columns, but names {len(columns):,}.", "/columns")
+    return Columns(tuple(Stored(dataset, each) for each in columns))
+
+
+def _one_hot(value: Mapping[str, Any], limits: Limits) -> OneHot:
+    for key in value:
+        if key not in ("to_categorical", "nb_classes"):
+            raise BadReference(f"to_categorical takes `nb_classes`, not {shown(key)}.", pointer(key))
+    classes = value.get("nb_classes")
+    if isinstance(classes, bool) or not isinstance(classes, int) or not 1 <= classes <= 1_000_000:
+        raise BadReference(
+            f"`nb_classes` must be an integer from 1 to 1,000,000, but got {shown(classes)}.", "/nb_classes"
+        )
+    with within("to_categorical"):
+        labels = read_source(value["to_categorical"], limits)
+    return OneHot(labels, classes)
+
+
+def _random(value: Mapping[str, Any], limits: Limits) -> Random:
+    for key in value:
+        if key not in ("random", "seed", "low", "high"):
+            raise BadReference(f"Random data takes `seed`, `low` and `high`, not {shown(key)}.", pointer(key))
+    shape = value["random"]
+    if not isinstance(shape, list) or not 0 < len(shape) <= 8 or not all(_whole(each, 1) for each in shape):
+        raise BadReference(f"`random` must be a shape, such as [1000, 784], but got {shown(shape)}.", "/random")
+    if prod(shape) > limits.max_random_values:
+        raise TooLarge(
+            f"Random data may hold {limits.max_random_values:,} numbers, but {shape} holds {prod(shape):,}.", "/random"
+        )
+    for key in ("seed", "low", "high"):
+        if key in value and not _whole(value[key], 0):
+            raise BadReference(f"`{key}` must be an integer of 0 or more, but got {shown(value[key])}.", f"/{key}")
+    low, high = value.get("low", 0), value.get("high")
+    if (high is None and "low" in value) or (high is not None and high <= low):
+        raise BadReference(f"Integers go from `low` to below `high`, but got {low} and {high}.", "/high")
+    return Random(tuple(shape), value.get("seed", 0), low, high)
+
+
+def _whole(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value < 2**31
+
+
+def _inline(value: list[Any], limits: Limits) -> Inline:
+    shape = _shape_of(value, limits)
+    try:
+        array = np.asarray(value)
+    except (ValueError, OverflowError):
+        array = np.asarray(None)
+    if array.shape != shape or array.dtype.kind not in NUMERIC or not array.size:
+        raise BadReference("An inline list must hold numbers only, in rows of equal length, and at least one.")
+    dtype = "float32" if array.dtype.kind == "f" else array.dtype.name
+    return Inline(json.dumps(value), shape, dtype)
+
+
+def _shape_of(value: Any, limits: Limits) -> tuple[int, ...]:
+    shape: list[int] = []
+    count = 1
+    while isinstance(value, list) and value and len(shape) < 8:
+        shape.append(len(value))
+        count *= len(value)
+        value = value[0]
+    if count > limits.max_inline_values:
+        raise TooLarge(
+            f"An inline list may hold {limits.max_inline_values:,} numbers, but this one holds {count:,} or more. "
+            "Upload it as a dataset."
+        )
+    return tuple(shape)
