@@ -182,7 +182,7 @@ def test_s57_dummy_data_follows_from_its_seed_alone():
         return source.load(None)
 
     real, whole = drawn(), drawn(seed=3, low=2, high=5)
-    assert real.min() >= 0 and real.max() < 1 and real.dtype == np.float32
+    assert (real.dtype, real.min() >= 0, real.max() < 1) == (np.float32, True, True)
     assert set(np.unique(whole)) == {2, 3, 4}
     np.testing.assert_array_equal(drawn(seed=3), drawn(seed=3))
     assert (drawn(seed=3) != drawn(seed=4)).any()
