@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from engine.arguments import CountInt, Description, Fraction, Kind, PositiveInt, Wrong
+from engine.arguments import CountInt, Description, Fraction, Kind, PositiveInt, Wrong, one_of
 from engine.callbacks import Callbacks
 
 #: Data is read by `matching`, which knows the model's inputs; until then it stays as it was written.
@@ -96,14 +96,17 @@ class Evaluate(Description):
 
 @dataclass(frozen=True)
 class Predict(Description):
-    """The arguments of Keras 1's `predict`.
+    """The arguments of Keras 1's `predict`, `predict_classes` and `predict_proba`.
 
     Args:
         x: The inputs.
         batch_size: Samples at a time.
         verbose: Taken for compatibility.
+        method: What is asked: the outputs; the class of each, by its largest value or by 0.5 where there is one value
+            only; or the outputs with a warning if one is no probability.
     """
 
     x: Data
     batch_size: PositiveInt = 32
     verbose: CountInt = 0
+    method: Annotated[str, one_of("predict", "predict_classes", "predict_proba")] = "predict"

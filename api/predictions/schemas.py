@@ -7,15 +7,21 @@ from pydantic import BaseModel, Field
 from api.strict import Strict
 
 
-class PredictionIn(Strict):
-    """What to predict, with which job's weights; `x` is a reference or lists."""
+class OnTrained(Strict):
+    """Inputs for a job's weights; `x` is a reference or lists."""
 
     job: str
     x: Any
     batch_size: int = Field(default=32, ge=1)
 
 
-class EvaluationIn(PredictionIn):
+class PredictionIn(OnTrained):
+    """What to predict: outputs, or classes with the method `predict_classes`."""
+
+    method: str = "predict"
+
+
+class EvaluationIn(OnTrained):
     """What to evaluate."""
 
     y: Any

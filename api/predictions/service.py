@@ -44,7 +44,7 @@ def predict(wiring: Wiring, project_id: str, body: PredictionIn) -> Answer:
         RunRefused: They fit, and the run failed because of them.
         WaitedTooLong: No worker answered in time.
     """
-    part = {"predict": body.model_dump(include={"x", "batch_size"})}
+    part = {"predict": body.model_dump(exclude={"job"})}
     with _running(wiring, project_id, body.job, part) as job:
         with reading(wiring.sessions) as session:
             blob = Jobs(session, project_id).artifact(job.id, OUTPUT).blob

@@ -315,11 +315,11 @@ class Training:
                     watcher.batch()
         return dict(zip(self.names, (totals / len(feed)).tolist(), strict=True))
 
-    def predict(self, watcher: Watcher) -> NDArray[np.float32]:
-        """Return the outputs for the plan's prediction data, `(n, ...)`."""
+    def predict(self, watcher: Watcher) -> NDArray[Any]:
+        """Return the outputs for the plan's prediction data, `(n, ...)`, or their classes."""
         if self.plan.predict is None or self.plan.fed_predict is None:
             raise RuntimeError("the plan predicts nothing")
-        self.phase = "predict"
+        self.phase, self._watcher = "predict", watcher
         feed, _ = self.loader.feed(self.plan.fed_predict)
         parts = []
         with torch.no_grad():
@@ -327,7 +327,17 @@ class Training:
                 y, self.state = self.step.predict(self.state, batch.x)
                 parts.append(y.cpu().numpy())
                 watcher.batch()
-        return np.concatenate(parts)
+        return self._answer(np.concatenate(parts), self.plan.predict.method)
+
+    def _answer(self, y: NDArray[Any], method: str) -> NDArray[Any]:
+        if method == "predict_classes":
+            return classes_of(y)
+        if method == "predict_proba" and not ((y >= 0.0) & (y <= 1.0)).all():
+            self.warn(
+                f"The model gives values from {y.min()} to {y.max()}, which are no probabilities. Does its last layer "
+                "lack a softmax or a sigmoid?"
+            )
+        return y
 
     @property
     def progress(self) -> Progress:
@@ -342,3 +352,8 @@ class Training:
         total = self.plan.estimate["total_steps"]
         phase = "compile" if self.compiling else self.phase
         return Progress(phase, self.epoch, fit.nb_epoch if fit else 0, self.steps, total, self.samples, metrics)
+
+
+def classes_of(y: NDArray[Any]) -> NDArray[Any]:
+    """Turn outputs into classes as Keras 1 does: `(n, classes)` into `(n,)`, and `(n, 1)` into zeros and ones."""
+    return y.argmax(-1) if y.shape[-1] > 1 else (y > 0.5).astype(np.int32)
