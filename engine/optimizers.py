@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from engine.arguments import Description, Fraction, Json, Kind, NonNegative, Wrong
@@ -43,14 +45,19 @@ class Optimizer(Description):
         config = super().get_config()
         return {key: value for key, value in config.items() if value is not None}
 
-    def clip(self, g: Tensor) -> Tensor:
+    @property
+    def idle(self) -> float | None:
+        """Share of the moments that stays in a step without a gradient; None if parameters move in such a step."""
+        return None
+
+    def clip(self, *gradients: Tensor) -> tuple[Tensor, ...]:
         """Apply `clipnorm`, then `clipvalue`, to all gradients together."""
         if self.clipnorm:
-            norm = g.square().sum().sqrt()
-            g = g.where(norm < self.clipnorm, g * (self.clipnorm / norm))
+            norm = reduce(add, (g.square().sum() for g in gradients)).sqrt()
+            gradients = tuple(g.where(norm < self.clipnorm, g * (self.clipnorm / norm)) for g in gradients)
         if self.clipvalue:
-            g = g.clamp(-self.clipvalue, self.clipvalue)
-        return g
+            gradients = tuple(g.clamp(-self.clipvalue, self.clipvalue) for g in gradients)
+        return gradients
 
     def update(self, p: Tensor, g: Tensor, slots: Slots, lr: Tensor, k: Tensor) -> tuple[Tensor, Slots]:
         """Return the parameters after one step, and the slots."""
@@ -83,6 +90,10 @@ class SGD(Optimizer):
 
     moments: ClassVar = ("v",)
 
+    @property
+    def idle(self) -> float | None:
+        return None if self.momentum else 0.0
+
     def update(self, p: Tensor, g: Tensor, slots: Slots, lr: Tensor, k: Tensor) -> tuple[Tensor, Slots]:
         """Take one step."""
         step = _decayed(lr, self.decay, k) * g
@@ -109,6 +120,10 @@ class RMSprop(Optimizer):
 
     moments: ClassVar = ("a",)
 
+    @property
+    def idle(self) -> float | None:
+        return self.rho if self.epsilon else None  # without it, 0 / 0 is no number
+
     def update(self, p: Tensor, g: Tensor, slots: Slots, lr: Tensor, k: Tensor) -> tuple[Tensor, Slots]:
         """Take one step."""
         a = self.rho * slots["a"] + (1.0 - self.rho) * g.square()
@@ -131,6 +146,10 @@ class Adagrad(Optimizer):
     decay: NonNegative = 0.0
 
     moments: ClassVar = ("a",)
+
+    @property
+    def idle(self) -> float | None:
+        return 1.0 if self.epsilon else None
 
     def update(self, p: Tensor, g: Tensor, slots: Slots, lr: Tensor, k: Tensor) -> tuple[Tensor, Slots]:
         """Take one step."""
@@ -156,6 +175,10 @@ class Adadelta(Optimizer):
     decay: NonNegative = 0.0
 
     moments: ClassVar = ("a", "d")
+
+    @property
+    def idle(self) -> float | None:
+        return self.rho if self.epsilon else None
 
     def update(self, p: Tensor, g: Tensor, slots: Slots, lr: Tensor, k: Tensor) -> tuple[Tensor, Slots]:
         """Take one step."""

@@ -105,7 +105,8 @@ class Embedding(Layer):
         good = (x > -1) & (x < self.input_dim)  # layers before this one may compute what no check of the data sees
         if self.mask_zero:
             run.mask = x != 0
-        y = embedding(x.where(good, 0).long(), table).where(good.unsqueeze(-1), float("nan"))
+        rows = w.get("places", x.where(good, 0).long())  # of a large table, training hands in the batch's rows alone
+        y = embedding(rows, table).where(good.unsqueeze(-1), float("nan"))
         if self.activity_regularizer is not None:
             run.penalise(self.activity_regularizer(y))
         return y

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from engine.training.data import Batch
 from engine.training.step import State, Step
+from engine.training.tables import Lean
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,11 @@ class Stepper:
         return self.compiles and self._key is None
 
     def __call__(self, state: State, batch: Batch, drawn: list[Tensor]) -> State:
-        """Take one step."""
+        """Take one step; tables that lie apart change in place."""
+        lean = Lean(self.step.tables, state, batch)
+        return lean.put(self._take(lean.state, batch, drawn))
+
+    def _take(self, state: State, batch: Batch, drawn: list[Tensor]) -> State:
         if self.will_compile:
             self._key = batch.key
             self._compiled = self._compile(state, batch, drawn)

@@ -22,6 +22,7 @@ from engine.training.compilation import Stepper
 from engine.training.data import Batch, Feed, Loader, order_of
 from engine.training.noise import NoiseSource
 from engine.training.step import State, Step
+from engine.training.tables import tables_of
 from engine.training.threads import threads_for
 
 
@@ -74,7 +75,7 @@ class Training:
         self.stop_on_nan = stop_on_nan
         if self.device.type == "cpu":
             torch.set_num_threads(threads_for(plan, torch.get_num_threads()))
-        self.step = Step(plan.model, plan.compile, self.device)
+        self.step = Step(plan.model, plan.compile, self.device, tables_of(plan))
         self.names = plan.compile.metric_names() if plan.compile else []
         self.loader = Loader(plan.model, plan.compile, arrays, self.device)
         self.noise = NoiseSource(seed, self.device)
@@ -130,7 +131,7 @@ class Training:
 
     def save_optimizer(self, path: Path) -> None:
         """Write the optimizer's memory and counter for a run that goes on from this one."""
-        checkpoint.write(path, self._optimizer_state(), {})
+        checkpoint.write(path, self.step.memory(self.state), {})
 
     def load_optimizer(self, path: Path) -> None:
         """Take another run's optimizer memory and counter; the learning rate stays this run's own.
@@ -139,16 +140,13 @@ class Training:
             BadFile: They are damaged, or of another model or optimizer.
         """
         loaded, _ = checkpoint.read(path, self.device)
-        if {k: v.shape for k, v in loaded.items()} != {k: v.shape for k, v in self._optimizer_state().items()}:
+        if {k: v.shape for k, v in loaded.items()} != {k: v.shape for k, v in self.step.memory(self.state).items()}:
             raise BadFile(
                 "The other run's optimizer state is of another model or another optimizer. Compile with the same "
                 "optimizer, or leave `optimizer` out.",
                 "/weights/optimizer",
             )
-        self.state = self.state | loaded
-
-    def _optimizer_state(self) -> State:
-        return {key: each for key, each in self.state.items() if key == "k" or key.startswith("slot:")}
+        self.state = self.step.remembering(self.state, loaded)
 
     # -- checkpoints --------------------------------------------------------------------------
 

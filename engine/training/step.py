@@ -3,12 +3,12 @@
 The state is one flat mapping of tensors and all that a checkpoint needs of them: `params` (every trained weight in one
 vector, so that an optimizer costs a few operations however many layers there are), `weight:…` for the others and for
 what stateful layers remember, `slot:…` for the optimizer's memory, the 0-d `lr` and `k`, and `totals`: the epoch's sums
-of loss and metrics over its samples.
+of loss and metrics over its samples. Large tables lie apart, as `tables` has it: each is a parameter of its own here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -16,8 +16,10 @@ from torch import Tensor
 from engine.compiled import Compile
 from engine.layer import Weight
 from engine.model import Sequential
+from engine.optimizers import Optimizer
 from engine.run import Noise, Replay, Run
 from engine.training.data import Batch
+from engine.training.tables import Table
 
 State = dict[str, Tensor]
 
@@ -29,13 +31,23 @@ class Step:
         model: The model.
         compiled: How it learns; None for prediction alone.
         device: Where its tensors are.
+        tables: The trained weights that lie apart.
     """
 
-    def __init__(self, model: Sequential, compiled: Compile | None, device: torch.device | None = None) -> None:
+    def __init__(
+        self,
+        model: Sequential,
+        compiled: Compile | None,
+        device: torch.device | None = None,
+        tables: Sequence[Table] = (),
+    ) -> None:
         self.model = model
         self.device = device or torch.device("cpu")
         self.compiled = compiled
-        self.trained = [each for each in model.all_weights if each.trainable]
+        self.tables = tables
+        apart = {each.weight.name for each in tables}
+        self.learned = [each for each in model.all_weights if each.trainable]
+        self.trained = [each for each in self.learned if each.name not in apart]
         self.kept = [each for each in model.all_weights if not each.trainable]
         self.penalised = [each for each in model.all_weights if each.regularizer]
         self.metrics = compiled.metric_functions(model.placed[-1].output_shape) if compiled else []
@@ -43,7 +55,9 @@ class Step:
     def start(self, weights: Mapping[str, Tensor]) -> State:
         """Make the state before the first update from the model's weights."""
         state = {f"weight:{each.name}": weights[each.name] for each in self.kept}
-        state["params"] = self._join([weights[each.name] for each in self.trained])
+        state["params"] = self._join(weights[each.name] for each in self.trained)
+        for table in self.tables:
+            state |= table.start(weights[table.weight.name])
         state |= self.forgotten()
         if self.compiled:
             optimizer, device = self.compiled.optimizer, self.device
@@ -62,7 +76,33 @@ class Step:
         """Return all weights and memories by key, as views where they are trained."""
         names = [*(each.name for each in self.kept), *(each.name for each in self.model.all_memories)]
         kept = {name: state[f"weight:{name}"] for name in names}
-        return kept | {each.name: piece for each, piece in self._pieces(state["params"])}
+        trained = {each.name: piece for each, piece in _cut(state["params"], self.trained)}
+        return kept | trained | {key: each for table in self.tables for key, each in table.weights(state).items()}
+
+    def memory(self, state: State) -> State:
+        """Return what the optimizer remembers: `k` and each slot in one piece, whether tables lie apart or not."""
+        if self.compiled is None:
+            return {}
+        optimizer = self.compiled.optimizer
+        memory = {key: state[key] for key in ("k", *(f"slot:{name}" for name in optimizer.scalars))}
+        for moment in optimizer.moments:
+            pieces = {each.name: piece for each, piece in _cut(state[f"slot:{moment}"], self.trained)}
+            pieces |= {each.weight.name: each.remembered(state, moment) for each in self.tables}
+            memory[f"slot:{moment}"] = self._join(pieces[each.name] for each in self.learned)
+        return memory
+
+    def remembering(self, state: State, memory: State) -> State:
+        """Return a state in which the optimizer remembers what `memory` gave."""
+        state = state | memory
+        moments = self.compiled.optimizer.moments if self.compiled else ()
+        cut = {
+            name: {each.name: piece for each, piece in _cut(memory[f"slot:{name}"], self.learned)} for name in moments
+        }
+        for name, pieces in cut.items():
+            state[f"slot:{name}"] = self._join(pieces[each.name] for each in self.trained)
+        for table in self.tables:
+            state |= table.remember(state, {name: pieces[table.weight.name] for name, pieces in cut.items()})
+        return state
 
     def predict(self, state: State, x: tuple[Tensor, ...]) -> tuple[Tensor, State]:
         """Return the outputs of a test pass, and the state in which it leaves stateful layers."""
@@ -76,11 +116,12 @@ class Step:
     def train(self, state: State, batch: Batch, drawn: Sequence[Tensor]) -> State:
         """Take one step with the noise drawn for it; `totals` grows by the loss and the metrics before it."""
         weights = self.weights(state)
-        leaves = [weights[each.name].detach().requires_grad_() for each in self.trained]
+        names = [*(each.name for each in self.trained), *(each.weight.name for each in self.tables)]
+        leaves = [weights[name].detach().requires_grad_() for name in names]
         with torch.enable_grad():
             run = Run(Replay(iter(drawn)))
             loss, values = self._score(
-                weights | {each.name: leaf for each, leaf in zip(self.trained, leaves, strict=True)},
+                weights | dict(zip(names, leaves, strict=True)),
                 batch,
                 run,
             )
@@ -88,7 +129,8 @@ class Step:
         if not leaves:
             return state
         gradients = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
-        return self._updated(state, self._join(gradients))
+        flat = self._join(gradients[: len(self.trained)])
+        return self._updated(state, [flat, *gradients[len(self.trained) :]])
 
     def test(self, state: State, batch: Batch) -> tuple[Tensor, State]:
         """Return the loss and the metrics of a test pass, `(1 + metrics,)`, and the state it leaves behind."""
@@ -108,29 +150,40 @@ class Step:
         seen = p.detach()
         return loss, torch.stack([loss.detach(), *(metric(batch.y, seen) for metric in self.metrics)])
 
-    def _updated(self, state: State, gradient: Tensor) -> State:
+    def _updated(self, state: State, gradients: Sequence[Tensor]) -> State:
         if self.compiled is None:
             raise RuntimeError("only a compiled model can be updated")
         optimizer = self.compiled.optimizer
-        slots = {name: state[f"slot:{name}"] for name in (*optimizer.moments, *optimizer.scalars)}
-        params, slots = optimizer.update(state["params"], optimizer.clip(gradient), slots, state["lr"], state["k"])
-        after = {f"slot:{name}": slot for name, slot in slots.items()}
-        return state | after | {"params": self._constrained(params), "k": state["k"] + 1}
+        after = {"k": state["k"] + 1}
+        for (key, slots), gradient in zip(self._parts(optimizer), optimizer.clip(*gradients), strict=True):
+            remembered = {name: state[slot] for name, slot in slots.items()}
+            after[key], moved = optimizer.update(state[key], gradient, remembered, state["lr"], state["k"])
+            after |= {slots[name]: each for name, each in moved.items()}
+        return state | after | {"params": self._constrained(after["params"])}
+
+    def _parts(self, optimizer: Optimizer) -> Iterator[tuple[str, dict[str, str]]]:
+        """List what is updated by itself: its key, and the keys of its slots by their names."""
+        yield "params", {name: f"slot:{name}" for name in (*optimizer.moments, *optimizer.scalars)}
+        for table in self.tables:
+            yield table.key, {name: table.slot(name) for name in table.moments}
 
     def _constrained(self, params: Tensor) -> Tensor:
         if not any(each.constraint for each in self.trained):
             return params
-        return self._join(each.constraint(piece) if each.constraint else piece for each, piece in self._pieces(params))
+        return self._join(
+            each.constraint(piece) if each.constraint else piece for each, piece in _cut(params, self.trained)
+        )
 
-    def _pieces(self, params: Tensor) -> Iterator[tuple[Weight, Tensor]]:
-        """Cut the one vector of all trained weights into views, one for each."""
-        pieces = params.split_with_sizes([each.size for each in self.trained]) if self.trained else ()
-        for each, piece in zip(self.trained, pieces, strict=True):
-            yield each, piece.view(each.shape)
-
-    def _join(self, pieces: Iterator[Tensor] | list[Tensor] | tuple[Tensor, ...]) -> Tensor:
+    def _join(self, pieces: Iterable[Tensor]) -> Tensor:
         flat = [each.reshape(-1) for each in pieces]
         return torch.cat(flat) if flat else torch.zeros(0, device=self.device)
+
+
+def _cut(vector: Tensor, weights: Sequence[Weight]) -> Iterator[tuple[Weight, Tensor]]:
+    """Cut one vector of several weights into views, one for each."""
+    pieces = vector.split_with_sizes([each.size for each in weights]) if weights else ()
+    for each, piece in zip(weights, pieces, strict=True):
+        yield each, piece.view(each.shape)
 
 
 def _fed(x: tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
