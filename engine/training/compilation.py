@@ -1,102 +1,265 @@
-"""A training step as one piece of machine code.
+"""Training steps as machine code: made beside the first steps of a long run, and then several to a call.
 
-A small step is all overhead: torch's dispatcher takes longer than the arithmetic. A long job therefore has its step
-traced (forward, gradients and update together) and compiled by torch's inductor before its first batch. Whether a job
-is long follows from the plan alone: a compiled step rounds differently from an eager one, and a job that is resumed
-must go on in the same way.
+A small step is all overhead: torch's dispatcher takes longer than the arithmetic. A long run of small steps therefore
+has a process of its own compile them (`compiler`), takes its first `SWITCH_STEP` steps eagerly meanwhile, and goes on
+with the compiled code from there. Which steps are compiled follows from the plan alone, never from how long compiling
+took: compiled steps round differently, and a run that is repeated or resumed must end in the same bits.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+import json
 import logging
-from collections.abc import Callable, Sequence
+import os
+import subprocess
+import sys
+import tempfile
+import weakref
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+import engine
+from engine.arguments import Json
+from engine.plan import Plan
 from engine.training.data import Batch
+from engine.training.noise import Asked, NoiseSource
 from engine.training.step import State, Step
 from engine.training.tables import Lean
+from engine.training.threads import is_small
 
 log = logging.getLogger(__name__)
 
-#: A job with fewer steps than this is over before compiling would have paid: measured on two cores, it takes some
-#: fifteen seconds, and saves about three quarters of a millisecond a step.
+#: A job with fewer steps is over before compiling would have paid: measured on two cores, it takes some twenty
+#: seconds, and saves about three quarters of a millisecond a step.
 WORTHWHILE_STEPS = 30_000
+#: So many steps are taken eagerly while the compiler works; less would be idle waiting, more would be slow steps where
+#: the code is in the cache already.
+SWITCH_STEP = 8_000
+#: A call of several small steps costs little more than the steps themselves; with more, compiling takes longer.
+MOST_STEPS = 8
+#: So many compiled steps are kept for later jobs of the same architecture.
+KEPT_FILES = 200
 
-Compiled = Callable[[list[Tensor]], Sequence[Tensor]]
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that compiled steps depend on, as JSON.
+
+    Args:
+        model: The model's definition.
+        compile: How it learns.
+        batch_size: Samples in a batch.
+        steps: How many steps one call shall take, where they are small enough.
+        x: For each input, the shape and type of a batch.
+        y: The shape of a batch's targets.
+        w: The shape of its weights, if there are any.
+        noise: What each step draws.
+        threads: How many threads the code may use.
+    """
+
+    model: Json
+    compile: Json
+    batch_size: int
+    steps: int
+    x: list[tuple[list[int], str]]
+    y: list[int]
+    w: list[int] | None
+    noise: Asked
+    threads: int
+
+    @staticmethod
+    def of(plan: Plan, batch: Batch, batches: int, noise: Asked) -> Recipe:
+        """Write down what the steps of a plan are compiled from, which has so many batches like this one an epoch."""
+        if plan.fit is None or plan.compile is None or batch.y is None:
+            raise RuntimeError("only training steps are compiled")
+        return Recipe(
+            plan.model.definition(),
+            plan.compile.get_config(),
+            plan.fit.batch_size,
+            steps_together(batches),
+            [(list(each.shape), str(each.dtype).removeprefix("torch.")) for each in batch.x],
+            list(batch.y.shape),
+            None if batch.w is None else list(batch.w.shape),
+            noise,
+            torch.get_num_threads(),
+        )
+
+    def to_json(self) -> str:
+        """Write it as one line; equal recipes give equal lines."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+    def digest(self) -> str:
+        """Name the compiled code: by the recipe, and by the versions of all that has a hand in it."""
+        parts = (self.to_json(), torch.__version__, torch.backends.cpu.get_cpu_capability(), _sources())
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+def steps_together(batches: int) -> int:
+    """Choose how many steps one call takes, so that few of an epoch's batches are left over."""
+    return min(range(min(MOST_STEPS, batches), min(MOST_STEPS, batches) // 2, -1), key=lambda steps: batches % steps)
+
+
+@cache
+def _sources() -> str:
+    """Digest the engine itself, so that no compiled step outlives the source that it was traced from."""
+    sha256 = hashlib.sha256()
+    for path in sorted(Path(engine.__file__).parent.rglob("*.py")):
+        sha256.update(path.read_bytes())
+    return sha256.hexdigest()
+
+
+def cache_folder() -> Path:
+    """Return the folder of compiled steps, which is ours alone: what lies in it is run as it is."""
+    folder = Path(tempfile.gettempdir()) / f"trainyard-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    facts = folder.lstat()
+    if facts.st_uid != os.getuid() or facts.st_mode & 0o077 or folder.is_symlink():
+        return Path(tempfile.mkdtemp(prefix="trainyard-"))
+    return folder
+
+
+class Compiling:
+    """Compiled steps in the making, by a process of its own, or found ready in the cache.
+
+    Args:
+        recipe: What to compile.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.folder, self.name = cache_folder(), recipe.digest()
+        self._process: subprocess.Popen[bytes] | None = None
+        if self._found() is None:
+            self._process = _start(recipe, self.folder / self.name)
+            self._finalizer = weakref.finalize(self, _end, self._process)
+
+    def _found(self) -> Path | None:
+        return next(iter(self.folder.glob(f"{self.name}.*.so")), None)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is nothing more to wait for."""
+        return self._process is None or self._process.poll() is not None
+
+    def code(self) -> Code | None:
+        """Load what was compiled; None if that failed."""
+        path = self._found()
+        if path is None:
+            log.warning("the steps could not be compiled and stay eager")
+            return None
+        os.utime(path)
+        return Code(path)
+
+    def close(self) -> None:
+        """Stop the process, if it still runs."""
+        if self._process is not None:
+            self._finalizer()
+
+
+def _start(recipe: Recipe, target: Path) -> subprocess.Popen[bytes]:
+    process = subprocess.Popen(  # noqa: S603  # this very Python, and a digest
+        [sys.executable, "-m", "engine.training.compiler", str(target)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL if not log.isEnabledFor(logging.DEBUG) else None,
+        env=os.environ | {"TORCHINDUCTOR_CACHE_DIR": str(target.parent / "inductor")},
+    )
+    if process.stdin:
+        process.stdin.write(recipe.to_json().encode())
+        process.stdin.close()
+    return process
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+
+
+class Code:
+    """Compiled steps, loaded: `steps` of them are one call.
+
+    Args:
+        path: The shared library, whose name tells how many steps it takes.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.steps = int(path.suffixes[-2][1:])
+        self._runner: Any = torch._C._aoti.AOTIModelContainerRunnerCpu(str(path), 1)
+
+    def __call__(self, state: State, batch: Batch, flats: list[Tensor]) -> State:
+        """Take the steps; `flats` holds the noise of all of them."""
+        names = sorted(state)
+        data = [each.unflatten(0, (self.steps, -1)) for each in batch.tensors()]  # type: ignore[no-untyped-call]
+        return dict(zip(names, self._runner.run([*(state[name] for name in names), *data, *flats]), strict=True))
 
 
 class Stepper:
-    """Takes the steps of a run: a long one's batches of the usual size by a compiled step, all others eagerly.
+    """Takes the steps of a run.
 
     Args:
-        step: The step as a function.
-        total_steps: How many the whole job has.
+        step: One step as a function.
+        plan: Whose run it is.
+        noise: Where the steps' noise comes from.
     """
 
-    def __init__(self, step: Step, total_steps: int) -> None:
-        self.step = step
-        self.compiles = total_steps >= WORTHWHILE_STEPS
+    def __init__(self, step: Step, plan: Plan, noise: NoiseSource) -> None:
+        self.step, self.plan, self.noise = step, plan, noise
+        self.compiles = (
+            step.device.type == "cpu" and plan.estimate["total_steps"] >= WORTHWHILE_STEPS and is_small(plan)
+        )
+        self._compiling: Compiling | None = None
+        self._code: Code | None = None
         self._key: object = None
-        self._compiled: Compiled | None = None
 
-    @property
-    def will_compile(self) -> bool:
-        """Whether the next step waits for the compiler."""
-        return self.compiles and self._key is None
-
-    def __call__(self, state: State, batch: Batch, drawn: list[Tensor]) -> State:
-        """Take one step; tables that lie apart change in place."""
-        lean = Lean(self.step.tables, state, batch)
-        return lean.put(self._take(lean.state, batch, drawn))
-
-    def _take(self, state: State, batch: Batch, drawn: list[Tensor]) -> State:
-        if self.will_compile:
+    def begin(self, state: State, batch: Batch, batches: int) -> None:
+        """Have the steps compiled, if they shall be; an epoch has so many batches of the size of this one."""
+        if self.compiles and self._compiling is None:
+            self._prepare(state, batch)
             self._key = batch.key
-            self._compiled = self._compile(state, batch, drawn)
-        if self._compiled is None or batch.key != self._key:
-            return self.step.train(state, batch, drawn)
-        return dict(zip(state, self._compiled([*state.values(), *_tensors(batch), *drawn]), strict=True))
+            self._compiling = Compiling(Recipe.of(self.plan, batch, batches, self.noise.asked(batch.key)))
 
-    def _compile(self, state: State, batch: Batch, drawn: list[Tensor]) -> Compiled | None:
-        try:
-            return compile_step(self.step, state, batch, drawn)
-        except Exception as error:  # no C++ compiler, say
-            log.warning("the step could not be compiled and stays eager: %s", error)
-            self.compiles = False
-            return None
+    def _prepare(self, state: State, batch: Batch) -> None:
+        self.noise.prepare(batch.key, lambda noise: self.step.rehearse(state, batch, noise))
 
+    def __call__(self, state: State, batch: Batch, at: int) -> State:
+        """Take the steps of a batch, or of several that lie together; `at` is the first one's number.
 
-def _tensors(batch: Batch) -> list[Tensor]:
-    return [*batch.x, *(each for each in (batch.y, batch.w) if each is not None)]
+        Tables that lie apart change in place.
+        """
+        lean = Lean(self.step.tables, state, batch)
+        key = batch.key
+        self._prepare(state, batch)
+        if self._code and key == self._key and batch.steps == self._code.steps:
+            after = self._code(lean.state, batch, self.noise.flats(key, range(at, at + batch.steps)))
+        else:
+            after = self.step.train(lean.state, batch, self.noise.draw(key, at))
+        return lean.put(after)
 
+    def waits(self, at: int) -> bool:
+        """Whether step `at` has to wait for the compiler."""
+        return self._switches(at) and self._compiling is not None and not self._compiling.is_done
 
-def compile_step(step: Step, state: State, batch: Batch, drawn: list[Tensor]) -> Compiled:
-    """Trace a step on tensors of these shapes and compile it; it takes and gives them in this order."""
-    from torch._inductor import config
-    from torch._inductor.compile_fx import compile_fx_inner
-    from torch._inductor.decomposition import select_decomp_table
-    from torch._inductor.lowering import make_fallback
-    from torch.fx.experimental.proxy_tensor import make_fx
+    def together(self, at: int) -> int:
+        """Tell how many batches the call for step `at` takes together."""
+        if self._switches(at) and self._compiling is not None:
+            self._code = self._compiling.code()
+            self.compiles = self._code is not None
+        return self._code.steps if self._code else 1
 
-    names, inputs = list(state), len(batch.x)
+    def until_switch(self, at: int) -> int | None:
+        """Tell how many steps are eager yet; None if that will not change."""
+        return SWITCH_STEP - at if self.compiles and at < SWITCH_STEP else None
 
-    def flat(*tensors: Tensor) -> list[Tensor]:
-        rest = list(tensors[len(names) :])
-        x = tuple(rest[:inputs])
-        y, w = rest[inputs], rest[inputs + 1] if batch.w is not None else None
-        noise = rest[len(_tensors(batch)) :]
-        after = step.train(dict(zip(names, tensors, strict=False)), Batch(x, y, w), noise)
-        return [after[name] for name in names]
+    def _switches(self, at: int) -> bool:
+        return self.compiles and self._code is None and at >= SWITCH_STEP
 
-    # inductor's own sum of an embedding's gradient has threads add in any order; torch's kernel is repeatable
-    whole = torch.ops.aten.embedding_dense_backward.default
-    make_fallback(whole, warn=False, override_decomp=True)  # type: ignore[no-untyped-call]
-    table = {op: parts for op, parts in select_decomp_table().items() if op is not whole}
-    examples = [each.detach().clone() for each in (*state.values(), *_tensors(batch), *drawn)]
-    with torch.no_grad(), config.patch(compile_threads=1):  # no pool of processes that a killed runner leaves behind
-        graph = make_fx(flat, decomposition_table=table, tracing_mode="fake")(*examples)
-        fakes = [node.meta["val"] for node in graph.graph.nodes if node.op == "placeholder"]
-        compiled: Compiled = compile_fx_inner(graph, fakes)
-    return compiled
+    def close(self) -> None:
+        """Stop a compiler that is still at work."""
+        if self._compiling is not None:
+            self._compiling.close()

@@ -29,11 +29,12 @@ Order = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Batch:
-    """Some samples: one tensor for each input, the targets, the weights."""
+    """Some samples: one tensor for each input, the targets, the weights; those of several steps may lie together."""
 
     x: tuple[Tensor, ...]
     y: Tensor | None
     w: Tensor | None
+    steps: int = 1
 
     @property
     def size(self) -> int:
@@ -43,7 +44,11 @@ class Batch:
     @property
     def key(self) -> tuple[int, bool]:
         """What a step that is prepared for batches of one form goes by."""
-        return self.size, self.w is not None
+        return self.size // self.steps, self.w is not None
+
+    def tensors(self) -> list[Tensor]:
+        """List all its tensors: inputs, targets, weights."""
+        return [*self.x, *(each for each in (self.y, self.w) if each is not None)]
 
 
 class Column:
@@ -90,29 +95,38 @@ class Feed:
         """Count the batches; the last one may be short."""
         return ceil(len(self) / batch_size)
 
-    def batches(self, batch_size: int, order: Order | None = None, start: int = 0) -> Iterator[Batch]:
-        """Iterate over the batches from number `start` on, in the order given or as the rows lie."""
+    def batches(
+        self, batch_size: int, order: Order | None = None, start: int = 0, together: int = 1
+    ) -> Iterator[Batch]:
+        """Iterate over the batches from number `start` on, in the order given or as the rows lie.
+
+        So many as shall lie `together` come as one, as long as there are as many whole ones.
+        """
         columns = [*self.x, *(each for each in (self.y, self.w) if each)]
-        per_batch = max(1, sum(each.width for each in columns)) * batch_size
-        stride = max(1, BLOCK_BYTES // per_batch) * batch_size
+        group = batch_size * together
+        stride = max(1, BLOCK_BYTES // (max(1, sum(each.width for each in columns)) * group)) * group
         for first in range(start * batch_size, len(self), stride):
             rows = self._rows(first, min(first + stride, len(self)), order)
             block = [each.take(rows) for each in columns]
-            for offset in range(0, len(block[0]), batch_size):
-                yield self._batch([each[offset : offset + batch_size] for each in block])
+            offset = 0
+            while offset < len(block[0]):
+                steps = together if offset + group <= len(block[0]) else 1
+                yield self._batch([each[offset : offset + steps * batch_size] for each in block], steps)
+                offset += steps * batch_size
 
     def _rows(self, first: int, last: int, order: Order | None) -> Order | slice:
         if order is None:
             return slice(self.rows.start + first, self.rows.start + last)
         return order[first:last] + self.rows.start
 
-    def _batch(self, tensors: list[Tensor]) -> Batch:
+    def _batch(self, tensors: list[Tensor], steps: int) -> Batch:
         inputs = len(self.x)
         rest = tensors[inputs:]
         return Batch(
             tuple(tensors[:inputs]),
             rest[0] if self.y else None,
             rest[-1] if self.w else None,
+            steps,
         )
 
 

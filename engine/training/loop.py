@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,6 +27,8 @@ from engine.training.noise import NoiseSource
 from engine.training.step import State, Step
 from engine.training.tables import tables_of
 from engine.training.threads import threads_for
+
+COMPILER_POLL_SECONDS = 0.02
 
 
 class Watcher(Protocol):
@@ -75,11 +80,12 @@ class Training:
         self.stop_on_nan = stop_on_nan
         if self.device.type == "cpu":
             torch.set_num_threads(threads_for(plan, torch.get_num_threads()))
-        self.step = Step(plan.model, plan.compile, self.device, tables_of(plan))
+        tables = tables_of(plan.model, plan.compile, plan.fit.batch_size) if plan.fit else ()
+        self.step = Step(plan.model, plan.compile, self.device, tables)
         self.names = plan.compile.metric_names() if plan.compile else []
         self.loader = Loader(plan.model, plan.compile, arrays, self.device)
         self.noise = NoiseSource(seed, self.device)
-        self.stepper = Stepper(self.step, plan.estimate["total_steps"])
+        self.stepper = Stepper(self.step, plan, self.noise)
         drawn = weights.initial(plan.model, seed)
         self.state: State = self.step.start(
             {key: torch.from_numpy(each).to(self.device) for key, each in drawn.items()}
@@ -165,6 +171,7 @@ class Training:
             "callbacks": self.callback_states,
             "stop_training": self.stop_training,
             "warned": sorted(self.warned),
+            "compiles": self.stepper.compiles,
         }
         checkpoint.write(path, self.state, facts)
 
@@ -180,11 +187,12 @@ class Training:
         if self.device.type == "cpu":
             torch.set_num_threads(facts["threads"])  # sums over threads depend on how many there are
         self.state = state
-        self.seed, self.noise = facts["seed"], NoiseSource(facts["seed"], self.device)
+        self.seed = self.noise.seed = facts["seed"]
         self.phase, self.epoch, self.done = facts["phase"], facts["epoch"], facts["done"]
         self.steps, self.samples, self.counted = facts["steps"], facts["samples"], facts["counted"]
         self.history, self.callback_states = facts["history"], facts["callbacks"]
         self.stop_training, self.warned = facts["stop_training"], set(facts["warned"])
+        self.stepper.compiles = facts["compiles"]
 
     # -- what callbacks may do ----------------------------------------------------------------
 
@@ -223,11 +231,14 @@ class Training:
             return
         self._watcher = watcher
         train, held_out = self._load(fit)
-        while self.epoch < fit.nb_epoch and not self.stop_training:
-            self._begin_epoch()
-            self._train_epoch(fit, train, watcher)
-            logs = self._end_epoch(fit, held_out)
-            watcher.epoch(self.epoch - 1, logs)
+        with closing(self.stepper), torch.no_grad():
+            whole = max(1, len(train) // fit.batch_size)
+            self.stepper.begin(self.state, next(train.batches(fit.batch_size)), whole)
+            while self.epoch < fit.nb_epoch and not self.stop_training:
+                self._begin_epoch()
+                self._train_epoch(fit, train, watcher)
+                logs = self._end_epoch(fit, held_out)
+                watcher.epoch(self.epoch - 1, logs)
         self.phase = "evaluate"
 
     def _load(self, fit: Fit) -> tuple[Feed, Feed | None]:
@@ -247,25 +258,27 @@ class Training:
 
     def _train_epoch(self, fit: Fit, train: Feed, watcher: Watcher) -> None:
         order = order_of(fit, len(train), self.seed, self.epoch)
-        with torch.no_grad():
-            for batch in train.batches(fit.batch_size, order, self.done):
-                if self.stepper.will_compile:
-                    self._announce_compiling(watcher)
+        while self.done < train.steps(fit.batch_size):
+            self._await_compiler(watcher)
+            together = self.stepper.together(self.steps)
+            batches = train.batches(fit.batch_size, order, self.done, together)
+            for batch in islice(batches, self.stepper.until_switch(self.steps)):
                 self._train_batch(batch)
                 watcher.batch()
 
-    def _announce_compiling(self, watcher: Watcher) -> None:
-        self.compiling = True
-        watcher.batch()
+    def _await_compiler(self, watcher: Watcher) -> None:
+        while self.stepper.waits(self.steps):
+            self.compiling = True
+            watcher.batch()
+            time.sleep(COMPILER_POLL_SECONDS)
         self.compiling = False
 
     def _train_batch(self, batch: Batch) -> None:
-        self.noise.prepare(batch.key, lambda noise: self.step.rehearse(self.state, batch, noise))
-        self.state = self.stepper(self.state, batch, self.noise.draw(batch.key, self.steps))
+        self.state = self.stepper(self.state, batch, self.steps)
         self.counted += batch.size
         self.samples += batch.size
-        self.steps += 1
-        self.done += 1
+        self.steps += batch.steps
+        self.done += batch.steps
 
     def _end_epoch(self, fit: Fit, held_out: Feed | None) -> Logs:
         logs = self._means()

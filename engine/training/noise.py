@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import prod
 
 import torch
 from torch import Tensor
 
 from engine.run import Recorder
+
+#: What a step asks for: kinds and shapes.
+Asked = list[tuple[str, tuple[int, ...]]]
 
 _MASK = 2**64 - 1
 
@@ -34,7 +37,7 @@ class NoiseSource:
     def __init__(self, seed: int, device: torch.device) -> None:
         self.seed = seed
         self.generator = torch.Generator(device)
-        self._asked: dict[object, list[tuple[str, tuple[int, ...]]]] = {}
+        self._asked: dict[object, Asked] = {}
 
     def prepare(self, key: object, passing: Callable[[Recorder], object]) -> None:
         """Learn what a pass over batches of form `key` asks for, by one pass that leaves no trace."""
@@ -44,18 +47,44 @@ class NoiseSource:
                 passing(recorder)
             self._asked[key] = recorder.asked
 
+    def asked(self, key: object) -> Asked:
+        """Tell what a pass over batches of form `key` asks for."""
+        return self._asked[key]
+
     def draw(self, key: object, step: int) -> list[Tensor]:
         """Draw the noise of one step, in the order it will be asked for."""
         asked = self._asked[key]
-        if not asked:
-            return []
-        self.generator.manual_seed(mix(self.seed, step))
-        queues = {kind: iter(self._kind(kind, asked)) for kind in {kind for kind, _ in asked}}
-        return [next(queues[kind]) for kind, _ in asked]
+        return cut(asked, [flat[0] for flat in self.flats(key, range(step, step + 1))]) if asked else []
 
-    def _kind(self, kind: str, asked: list[tuple[str, tuple[int, ...]]]) -> list[Tensor]:
-        shapes = [shape for each, shape in asked if each == kind]
-        sizes = [prod(shape) for shape in shapes]
-        draw = torch.rand if kind == "uniform" else torch.randn
-        flat = draw(sum(sizes), generator=self.generator, device=self.generator.device)
-        return [piece.view(shape) for piece, shape in zip(flat.split_with_sizes(sizes), shapes, strict=True)]
+    def flats(self, key: object, steps: range) -> list[Tensor]:
+        """Draw the noise of several steps: for each kind one row a step, `(steps, numbers)`."""
+        device = self.generator.device
+        flats = [torch.empty(len(steps), width, device=device) for width in widths(self._asked[key])]
+        draws = [DRAWS[kind] for kind in kinds_of(self._asked[key])]
+        for row, step in enumerate(steps if flats else ()):
+            self.generator.manual_seed(mix(self.seed, step))
+            for flat, draw in zip(flats, draws, strict=True):
+                draw(flat.shape[1], generator=self.generator, out=flat[row])
+        return flats
+
+
+DRAWS: dict[str, Callable[..., Tensor]] = {"uniform": torch.rand, "normal": torch.randn}
+
+
+def kinds_of(asked: Asked) -> list[str]:
+    """List the kinds of noise that a step asks for, in an order that is always the same."""
+    return sorted({kind for kind, _ in asked})
+
+
+def widths(asked: Asked) -> list[int]:
+    """Count the numbers of each kind that a step asks for."""
+    return [sum(prod(shape) for each, shape in asked if each == kind) for kind in kinds_of(asked)]
+
+
+def cut(asked: Asked, flats: Sequence[Tensor]) -> list[Tensor]:
+    """Cut one step's noise, a row for each kind, into the tensors it asks for, in that order."""
+    queues = {}
+    for kind, flat in zip(kinds_of(asked), flats, strict=True):
+        sizes = [prod(shape) for each, shape in asked if each == kind]
+        queues[kind] = iter(flat.split_with_sizes(sizes))
+    return [next(queues[kind]).view(tuple(shape)) for kind, shape in asked]

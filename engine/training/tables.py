@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from engine.compiled import Compile
 from engine.layer import Layer, Weight
 from engine.layers.embeddings import Embedding
 from engine.model import Sequential, branches_of
-from engine.plan import Plan
 from engine.training.data import Batch
 
 if TYPE_CHECKING:
@@ -139,19 +139,19 @@ class Lean:
         return {key: value if key in apart else after[key] for key, value in self.whole.items()}
 
 
-def tables_of(plan: Plan) -> tuple[Table, ...]:
-    """List the tables that a plan's training need not touch whole: it follows from the plan alone."""
-    fit, optimizer = plan.fit, plan.compile.optimizer if plan.compile else None
-    if fit is None or optimizer is None or optimizer.idle is None:
+def tables_of(model: Sequential, compiled: Compile | None, batch_size: int) -> tuple[Table, ...]:
+    """List the tables that training need not touch whole: it follows from what it is to do alone."""
+    if compiled is None or compiled.optimizer.idle is None:
         return ()
-    inputs = [each.name for each in plan.model.inputs()]
-    weights = {each.name: each for each in plan.model.all_weights}
-    found = set(_embeddings(plan.model.layers))
+    optimizer, idle = compiled.optimizer, compiled.optimizer.idle
+    inputs = [each.name for each in model.inputs()]
+    weights = {each.name: each for each in model.all_weights}
+    found = set(_embeddings(model.layers))
     computed = {key for key, _, at_front in found if not at_front}  # these indices are not the data's
     return tuple(
-        Table(weights[key], inputs.index(layer.inputs()[0].name), optimizer.moments, optimizer.idle)
+        Table(weights[key], inputs.index(layer.inputs()[0].name), optimizer.moments, idle)
         for key, layer, _ in sorted(found, key=lambda each: each[0])
-        if key not in computed and _pays(layer, weights[key], fit.batch_size)
+        if key not in computed and _pays(layer, weights[key], batch_size)
     )
 
 

@@ -12,6 +12,10 @@ PER_VALUE = 100
 
 def threads_for(plan: Plan, available: int) -> int:
     """Choose by the plan alone, so that every attempt at a job adds its sums in the same order."""
+    return 1 if is_small(plan) else available
+
+
+def is_small(plan: Plan) -> bool:
+    """Tell whether a step's arithmetic takes less time than what surrounds it."""
     batch = max((each.batch_size for each in (plan.fit, plan.evaluate, plan.predict) if each), default=32)
-    work = 3 * batch * (plan.estimate["parameters"] + PER_VALUE * plan.estimate["activations"])
-    return 1 if work < SMALL_STEP else available
+    return 3 * batch * (plan.estimate["parameters"] + PER_VALUE * plan.estimate["activations"]) < SMALL_STEP

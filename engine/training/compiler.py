@@ -1,0 +1,118 @@
+"""The process that compiles training steps: `python -m engine.training.compiler TARGET`, the recipe on its input.
+
+It writes `TARGET.<steps>.so`, a library that takes so many steps in one call, whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._inductor import config
+from torch._inductor.compile_fx import compile_fx_aot
+from torch._inductor.decomposition import select_decomp_table
+from torch._inductor.lowering import make_fallback
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from engine.compiled import Compile
+from engine.definition import read_model
+from engine.limits import Limits
+from engine.training.compilation import KEPT_FILES, Recipe
+from engine.training.data import Batch
+from engine.training.noise import cut, widths
+from engine.training.step import Step
+from engine.training.tables import Lean, tables_of
+
+#: A graph of more operations takes the compiler too long: several steps of a large model, or a very large one.
+MOST_OPERATIONS = 2_500
+
+
+class Steps:
+    """Several training steps as one function of tensors, with tensors of the right shapes to trace it on.
+
+    Args:
+        recipe: Of what.
+        steps: How many.
+    """
+
+    def __init__(self, recipe: Recipe, steps: int) -> None:
+        model, _ = read_model(recipe.model, Limits(max_layers=sys.maxsize, max_parameters=sys.maxsize))
+        compiled = Compile.from_config(recipe.compile)
+        self.recipe, self.steps = recipe, steps
+        self.step = Step(model, compiled, tables=tables_of(model, compiled, recipe.batch_size))
+        state = self.step.start({each.name: torch.zeros(each.shape) for each in model.all_weights})
+        one = Batch(
+            tuple(torch.zeros(shape, dtype=getattr(torch, dtype)) for shape, dtype in recipe.x),
+            torch.zeros(recipe.y),
+            None if recipe.w is None else torch.zeros(recipe.w),
+        )
+        lean = Lean(self.step.tables, state, one).state
+        self.names = sorted(lean)
+        data = [torch.stack([each] * steps) for each in one.tensors()]
+        flats = [torch.zeros(steps, width) for width in widths(recipe.noise)]
+        self.examples = [*(lean[name].clone() for name in self.names), *data, *flats]
+
+    def __call__(self, *tensors: Tensor) -> list[Tensor]:
+        """Take the steps: the state, the data and the noise in, the state out."""
+        state = dict(zip(self.names, tensors, strict=False))
+        rest = list(tensors[len(self.names) :])
+        x, rest = rest[: len(self.recipe.x)], rest[len(self.recipe.x) :]
+        y, rest = rest[0], rest[1:]
+        w, flats = (rest[0], rest[1:]) if self.recipe.w is not None else (None, rest)
+        for index in range(self.steps):
+            batch = Batch(tuple(each[index] for each in x), y[index], None if w is None else w[index])
+            state = self.step.train(state, batch, cut(self.recipe.noise, [flat[index] for flat in flats]))
+        return [state[name] for name in self.names]
+
+
+def trace(recipe: Recipe) -> tuple[Any, Steps]:
+    """Trace as many steps as one call shall take.
+
+    Raises:
+        SystemExit: Even a single step is too large.
+    """
+    # inductor's own sum of an embedding's gradient has threads add in any order; torch's kernel is repeatable
+    whole = torch.ops.aten.embedding_dense_backward.default
+    make_fallback(whole, warn=False, override_decomp=True)  # type: ignore[no-untyped-call]
+    table = {op: parts for op, parts in select_decomp_table().items() if op is not whole}
+    single = Steps(recipe, 1)
+    graph = _traced(single, table)
+    operations = len(graph.graph.nodes)
+    if operations > MOST_OPERATIONS:
+        raise SystemExit(f"A step has {operations} operations; at most {MOST_OPERATIONS} are compiled.")
+    if operations * recipe.steps > MOST_OPERATIONS or single.step.tables:  # a table's rows are taken out batch by batch
+        return graph, single
+    several = Steps(recipe, recipe.steps)
+    return _traced(several, table), several
+
+
+def _traced(steps: Steps, table: dict[Any, Callable[..., Any]]) -> Any:
+    return make_fx(steps, decomposition_table=table, tracing_mode="fake")(*steps.examples)
+
+
+def main() -> None:
+    """Compile, and put the library in its place."""
+    target = Path(sys.argv[1])
+    told = json.load(sys.stdin)
+    recipe = Recipe(**told | {"x": [(shape, dtype) for shape, dtype in told["x"]]})
+    torch.set_num_threads(recipe.threads)
+    with torch.no_grad(), config.patch(compile_threads=1):  # no pool of processes that would outlive this one
+        graph, steps = trace(recipe)
+        library = compile_fx_aot(graph, [*steps.examples])
+    part = target.with_suffix(f".{os.getpid()}.part")
+    shutil.copy(str(library), part)
+    part.replace(target.with_suffix(f".{steps.steps}.so"))
+    kept = sorted(target.parent.glob("*.so"), key=lambda path: path.stat().st_mtime)
+    for path in kept[:-KEPT_FILES]:
+        path.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    main()
