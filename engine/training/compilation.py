@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import weakref
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -170,9 +171,9 @@ def _start(recipe: Recipe, target: Path) -> subprocess.Popen[bytes]:
         stderr=subprocess.DEVNULL if not log.isEnabledFor(logging.DEBUG) else None,
         env=os.environ | {"TORCHINDUCTOR_CACHE_DIR": str(target.parent / "inductor")},
     )
-    if process.stdin:
-        process.stdin.write(recipe.to_json().encode())
-        process.stdin.close()
+    with suppress(BrokenPipeError), process.stdin or nullcontext() as told:  # it may be gone: its end will tell
+        if told:
+            told.write(recipe.to_json().encode())
     return process
 
 

@@ -1,4 +1,7 @@
-"""A long job's step is compiled: the same numbers, repeatable, and resumed to the last bit."""
+"""A long job's steps are compiled beside its first ones: the same numbers, repeatable, and resumed to the last bit."""
+
+import itertools
+import os
 
 import numpy as np
 import pytest
@@ -9,19 +12,26 @@ from engine.training import compilation, loop, threads
 from tests.engine.test_training import DATA, Killed, killer, mlp
 from tests.engine.yard import Notebook, describing, sequential, training
 
+pytestmark = pytest.mark.xdist_group("compiled")  # what one test compiles the next one finds
+
 OPTIONS = {"validation_data": {"x": "d/x_val", "y": "d/y_val"}, "nb_epoch": 3}
 
 
 @pytest.fixture
 def long(monkeypatch):
-    """Let a job of any length be long enough to compile."""
+    """Let a job of any length be long enough to compile, and switch in the middle of its first epoch."""
     monkeypatch.setattr(compilation, "WORTHWHILE_STEPS", 1)
+    monkeypatch.setattr(compilation, "SWITCH_STEP", 3)
+
+
+def eagerly(monkeypatch):
+    monkeypatch.setattr(compilation, "WORTHWHILE_STEPS", 10**9)
 
 
 def test_a_compiled_run_gives_the_eager_numbers(long, monkeypatch):
     compiled = mlp(**OPTIONS)
     compiled.fit(Notebook())
-    monkeypatch.setattr(compilation, "WORTHWHILE_STEPS", 10**9)
+    eagerly(monkeypatch)
     eager = mlp(**OPTIONS)
     eager.fit(Notebook())
 
@@ -32,38 +42,90 @@ def test_a_compiled_run_gives_the_eager_numbers(long, monkeypatch):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.slow
-def test_killed_and_resumed_a_compiled_run_ends_in_the_same_bits(long, tmp_path):
+@pytest.mark.parametrize("batches", [2, 7])
+def test_killed_and_resumed_a_compiled_run_ends_in_the_same_bits(long, tmp_path, batches):
     whole = mlp(**OPTIONS)
     whole.fit(Notebook())
     first = mlp(**OPTIONS)
     with pytest.raises(Killed):
-        first.fit(Notebook(killer(10)))
+        first.fit(Notebook(killer(batches)))  # before the switch, or long after it
     first.save(tmp_path / "checkpoint")
     second = mlp(**OPTIONS)
     second.restore(tmp_path / "checkpoint")
     second.fit(Notebook())
-    assert whole.stepper.compiles
+    assert (first.steps < 3) == (batches == 2)
     assert second.stepper.compiles
     assert second.weights_sha256() == whole.weights_sha256()
 
 
-def test_a_run_says_that_it_compiles_before_it_does(long):
+def test_steps_are_eager_while_the_compiler_works_and_lie_together_afterwards(long):
+    run, steps = mlp(nb_epoch=3), []
+    run.fit(Notebook(lambda: steps.append(run.progress.step)))
+    reached = sorted(set(steps))
+    assert reached[:3] == [1, 2, 3]
+    assert max(b - a for a, b in itertools.pairwise(reached)) == 6  # the whole batches of an epoch
+    assert reached[-1] == 3 * 7
+
+
+def test_a_run_that_has_to_wait_for_the_compiler_says_so(long, monkeypatch):
+    waits = iter([True, True, False])
+    monkeypatch.setattr(compilation.Compiling, "is_done", property(lambda _: not next(waits, False)))
     run, phases = mlp(nb_epoch=1), []
     run.fit(Notebook(lambda: phases.append((run.progress.phase, run.progress.step))))
-    assert phases[:2] == [("compile", 0), ("fit", 1)]
-    assert len(phases) == 8
+    assert phases[2:6] == [("fit", 3), ("compile", 3), ("compile", 3), ("fit", 4)]
 
 
-def test_where_nothing_can_be_compiled_the_run_stays_eager(long, monkeypatch):
-    def fail(*_):
-        raise RuntimeError("no compiler")
-
-    monkeypatch.setattr(compilation, "compile_step", fail)
+def test_where_nothing_can_be_compiled_the_run_stays_eager_and_so_does_its_resumption(long, monkeypatch, tmp_path):
+    monkeypatch.setattr(compilation, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(compilation.sys, "executable", "/bin/false")
     run = mlp(nb_epoch=2)
     run.fit(Notebook())
+    run.save(tmp_path / "checkpoint")
+    again = mlp(nb_epoch=2)
+    again.restore(tmp_path / "checkpoint")
     assert run.steps == 14
     assert not run.stepper.compiles
+    assert not again.stepper.compiles
+
+
+def test_a_run_that_ends_early_ends_its_compiler(long, monkeypatch, tmp_path):
+    monkeypatch.setattr(compilation, "cache_folder", lambda: tmp_path)
+    run = mlp(nb_epoch=1)
+    with pytest.raises(Killed):
+        run.fit(Notebook(killer(1)))
+    assert run.stepper._compiling.is_done
+    assert list(tmp_path.glob("*.so")) == []
+
+
+def test_a_folder_that_others_may_write_to_is_not_taken_for_the_cache(monkeypatch, tmp_path):
+    monkeypatch.setattr(compilation.tempfile, "tempdir", str(tmp_path))
+    ours = compilation.cache_folder()
+    assert ours.stat().st_mode & 0o077 == 0
+    assert compilation.cache_folder() == ours
+    ours.chmod(0o777)
+    assert compilation.cache_folder() != ours
+    assert compilation.cache_folder().stat().st_uid == os.getuid()
+
+
+def test_what_is_compiled_goes_by_everything_that_it_depends_on():
+    def digest(**change):
+        recipe = {"model": {}, "compile": {}, "batch_size": 16, "steps": 8, "x": [], "y": [], "w": None, "noise": []}
+        return compilation.Recipe(**recipe | {"threads": 1} | change).digest()
+
+    changes = [
+        {"model": {"a": 1}},
+        {"compile": {"b": 1}},
+        {"batch_size": 17},
+        {"steps": 7},
+        {"w": [16]},
+        {"threads": 2},
+    ]
+    assert len({digest(), *(digest(**each) for each in changes)}) == 1 + len(changes)
+
+
+@pytest.mark.parametrize(("batches", "steps"), [(1, 1), (6, 6), (8, 8), (15, 5), (1000, 8), (17, 8)])
+def test_a_call_takes_so_many_steps_that_few_batches_are_left_over(batches, steps):
+    assert compilation.steps_together(batches) == steps
 
 
 def test_a_short_job_does_not_compile():
@@ -102,11 +164,12 @@ def reading_run():
     return run
 
 
+@pytest.mark.slow
 def test_a_compiled_embedding_is_repeatable_on_many_threads_and_running_averages_move_as_eagerly(long, monkeypatch):
     monkeypatch.setattr(loop, "threads_for", lambda *_: 4)
     try:
         runs = [reading_run() for _ in range(2)]
-        monkeypatch.setattr(compilation, "WORTHWHILE_STEPS", 10**9)
+        eagerly(monkeypatch)
         eager = reading_run().weights()
     finally:
         torch.set_num_threads(1)
@@ -139,7 +202,7 @@ def test_a_compiled_step_of_convolutions_and_pools_gives_the_eager_numbers(long,
     }
     compiled = training(data, **body)
     compiled.fit(Notebook())
-    monkeypatch.setattr(compilation, "WORTHWHILE_STEPS", 10**9)
+    eagerly(monkeypatch)
     eager = training(data, **body)
     eager.fit(Notebook())
 
