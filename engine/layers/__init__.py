@@ -3,6 +3,7 @@
 from engine.layers import (
     advanced_activations,
     convolutional,
+    convolutional_recurrent,
     convolutional_variants,
     core,
     dense_variants,
@@ -13,11 +14,13 @@ from engine.layers import (
     normalization,
     padding,
     pooling,
+    recurrent,
 )
 
 __all__ = [
     "advanced_activations",
     "convolutional",
+    "convolutional_recurrent",
     "convolutional_variants",
     "core",
     "dense_variants",
@@ -28,4 +31,5 @@ __all__ = [
     "normalization",
     "padding",
     "pooling",
+    "recurrent",
 ]

@@ -60,6 +60,10 @@ def sequential(*layers: Any) -> dict[str, Any]:
     }
 
 
+#: Arguments that Keras 1 had, and forgot to write: by case, and by the layer's place.
+UNWRITTEN: dict[str, dict[int, dict[str, Any]]] = {"prelu_shared": {1: {"shared_axes": [2, 3]}}}
+
+
 class Golden:
     """One case that the real Keras 1.2.2 recorded."""
 
@@ -68,6 +72,8 @@ class Golden:
         self.facts = json.loads((self.folder / "history.json").read_text())
         self.data = self.table(case)
         self.model = json.loads((self.folder / "model.json").read_text())
+        for index, arguments in UNWRITTEN.get(case, {}).items():
+            self.model["config"][index]["config"] |= arguments
 
     @staticmethod
     def table(case: str) -> dict[str, np.ndarray]:
