@@ -203,6 +203,10 @@ class Layer(Description):
         """List what it keeps from one batch to the next; only a stateful layer keeps anything."""
         return iter(())
 
+    def values(self, input_shape: Shape) -> int:
+        """Count the values that it computes for one sample; an axis of any length counts as one."""
+        return prod(axis or 1 for axis in self.output_shape(input_shape)[1:])
+
     def masked(self, incoming: bool) -> bool:
         """Tell whether the output comes with a mask, given whether the input does.
 

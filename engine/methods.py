@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from engine.arguments import CountInt, Description, Fraction, Kind, PositiveInt, Wrong
+from engine.arguments import CountInt, Description, Fraction, Kind, PositiveInt, Wrong, one_of
 from engine.callbacks import Callbacks
 
 #: Data is read by `matching`, which knows the model's inputs; until then it stays as it was written.
@@ -59,6 +59,8 @@ class Fit(Description):
         class_weight: Weight of each class in the loss.
         sample_weight: Weight of each sample, or of each step with the temporal mode.
         initial_epoch: The epoch to begin with.
+        reset_states: When stateful layers forget: "never", as in Keras 1; after every "epoch" and its validation; or
+            when the whole "fit" is done.
     """
 
     x: Data
@@ -73,6 +75,7 @@ class Fit(Description):
     class_weight: ClassWeight | None = None
     sample_weight: Data | None = None
     initial_epoch: CountInt = 0
+    reset_states: Annotated[str, one_of("never", "epoch", "fit")] = "never"
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ class Evaluate(Description):
         batch_size: Samples at a time.
         verbose: Taken for compatibility.
         sample_weight: Weight of each sample.
+        reset_states: Whether stateful layers forget first.
     """
 
     x: Data
@@ -92,6 +96,7 @@ class Evaluate(Description):
     batch_size: PositiveInt = 32
     verbose: CountInt = 1
     sample_weight: Data | None = None
+    reset_states: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,8 +107,10 @@ class Predict(Description):
         x: The inputs.
         batch_size: Samples at a time.
         verbose: Taken for compatibility.
+        reset_states: Whether stateful layers forget first.
     """
 
     x: Data
     batch_size: PositiveInt = 32
     verbose: CountInt = 0
+    reset_states: bool = False

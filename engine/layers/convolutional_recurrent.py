@@ -81,6 +81,7 @@ class ConvLSTM2D(Recurring):
 
     input_rank = 5
     remembers = ("h", "c")
+    gates = len(GATES)
     unwritten = frozenset(
         {"subsample", "W_regularizer", "U_regularizer", "b_regularizer", "dropout_W", "dropout_U"},
     )

@@ -265,6 +265,7 @@ class GRU(Gated):
     dropout_W: Fraction = 0.0
     dropout_U: Fraction = 0.0
 
+    gates = 3
     apart = ("z", "r", "h")
     joined = ("z", "r", "h")
     computed = ("r", "z", "h")
@@ -315,6 +316,7 @@ class LSTM(Gated):
     dropout_W: Fraction = 0.0
     dropout_U: Fraction = 0.0
 
+    gates = 4
     apart = ("i", "c", "f", "o")
     joined = ("i", "f", "c", "o")
     computed = ("o", "i", "f", "c")

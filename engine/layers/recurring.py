@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from math import prod
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from engine.arguments import Json, Shape
@@ -34,6 +35,8 @@ class Recurring(Layer):
 
     #: What it remembers from step to step; the first of them is its output.
     remembers: ClassVar[tuple[str, ...]] = ("h",)
+    #: How many gates it has.
+    gates: ClassVar[int] = 1
 
     def check_rank(self, input_shape: Shape) -> None:
         if len(input_shape) != self.input_rank:
@@ -71,6 +74,12 @@ class Recurring(Layer):
                 "/config/batch_input_shape",
             )
         return (shape[0], input_shape[1], *shape[1:]) if self.return_sequences else shape
+
+    def values(self, input_shape: Shape) -> int:
+        """Count its outputs and what training keeps of every step: gates before and after activation, and states."""
+        steps = input_shape[1] or 1
+        kept = (2 * self.gates + len(self.remembers)) * prod(axis or 1 for axis in self.state_shape(input_shape)[1:])
+        return steps * kept + super().values(input_shape)
 
     def memories(self, input_shape: Shape) -> Iterator[Memory]:
         if self.stateful:

@@ -85,11 +85,13 @@ class Golden:
             key: value for key, value in self.facts["fit"].items() if key not in ("sample_weight", "validation_data")
         }
         scored: dict[str, Any] = {"x": "d/x", "y": "d/y", "batch_size": fit["batch_size"]}
-        evaluated = dict(scored)
+        if "called after every epoch" in self.facts["note"]:
+            fit["reset_states"] = "epoch"
+        evaluated = scored | {"reset_states": True}
         if self.facts["fit"]["sample_weight"]:
             scored["sample_weight"] = "d/sample_weight"
             if "validation_split" not in fit:  # where there is one, the record was made without weights
-                evaluated = scored
+                evaluated["sample_weight"] = "d/sample_weight"
         if self.facts["fit"]["validation_data"]:
             fit["validation_data"] = {
                 name: f"d/val_{name}" for name in ("x", "y", "sample_weight") if f"val_{name}" in self.data
