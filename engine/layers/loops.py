@@ -98,9 +98,9 @@ def folded(kind: Kind, W: Tensor, U: Tensor, b: Tensor) -> tuple[Tensor, Tensor,
     gates = U.shape[1] - U.shape[0]
     if kind.inner_activation != "hard_sigmoid" or not gates:
         return W, U, b
-    inner = torch.arange(U.shape[1], device=U.device) < gates
-    scale = torch.where(inner, 0.2, 1.0).to(U.dtype)
-    return W * scale, U * scale, b * scale + 0.5 * inner
+    scale = torch.cat([b.new_full((gates,), 0.2), b.new_ones(len(U))])
+    shift = torch.cat([b.new_full((gates,), 0.5), b.new_zeros(len(U))])
+    return W * scale, U * scale, b * scale + shift
 
 
 def recur(kind: Kind, z: Tensor, U: Tensor, states: States, mask: Tensor | None) -> tuple[Tensor, States]:
