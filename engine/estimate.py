@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import ceil, prod
+from math import ceil
 from typing import TYPE_CHECKING, TypedDict
 
 from engine.model import Placed, Sequential
@@ -52,7 +52,7 @@ def _values(placed: Iterable[Placed]) -> int:
     count = 0
     for each in placed:
         inner = each.layer
-        count += prod(axis or 1 for axis in each.output_shape[1:])
+        count += inner.values(each.input_shape)
         if isinstance(inner, Sequential):
             count += _values(inner.place(each.input_shape))
     return count

@@ -35,32 +35,35 @@ class Weight:
     Args:
         name: Unique within the layer, as Keras 1 has it: `W`, `U`, `b`, …
         shape: Its axes.
-        init: The initialisation's name.
+        init: The initialisation's name, or one for each of several parts of the last axis, alike in length.
         regularizer: A penalty on it.
         constraint: What is done to it after every update.
         trainable: Whether the optimizer moves it.
         dim_ordering: Where a kernel keeps its filters; only the initialisations ask.
         scale: What the start is multiplied by.
         flips: The axes along which Theano reads it backwards: those of a convolution's window.
+        argument: The layer's argument that `init` comes from.
     """
 
     name: str
     shape: tuple[int, ...]
-    init: str
+    init: str | tuple[str, ...]
     regularizer: Penalty | None = None
     constraint: Bound | None = None
     trainable: bool = True
     dim_ordering: str = "th"
     scale: float = 1.0
     flips: tuple[int, ...] = ()
+    argument: str = "init"
 
     def __post_init__(self) -> None:
-        if wrong := check_initialization(self.init, self.shape):
-            raise BadArgument(f"{wrong}, but {self.name} is {list(self.shape)}.", "/init")
+        for init, shape in self.parts():
+            if wrong := check_initialization(init, shape):
+                raise BadArgument(f"{wrong}, but {self.name} is {list(self.shape)}.", f"/{self.argument}")
         if isinstance(self.regularizer, EigenvalueRegularizer) and len(self.shape) != 2:
             raise BadArgument(
                 f"EigenvalueRegularizer takes matrices only, but {self.name} is {list(self.shape)}.",
-                f"/{self.name}_regularizer",
+                f"/{self.name.partition('_')[0]}_regularizer",
             )
         if wrong := check_axes(self.constraint, len(self.shape)):
             raise BadArgument(f"The constraint on {self.name} does not fit: {wrong}.", f"/{self.name}_constraint")
@@ -69,6 +72,12 @@ class Weight:
     def size(self) -> int:
         """How many numbers it holds."""
         return prod(self.shape)
+
+    def parts(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """List the parts of the last axis that start each in their own way, with their shapes."""
+        inits = (self.init,) if isinstance(self.init, str) else self.init
+        for init in inits:
+            yield init, (*self.shape[:-1], self.shape[-1] // len(inits))
 
 
 @dataclass(frozen=True)
@@ -193,6 +202,10 @@ class Layer(Description):
     def memories(self, input_shape: Shape) -> Iterator[Memory]:
         """List what it keeps from one batch to the next; only a stateful layer keeps anything."""
         return iter(())
+
+    def values(self, input_shape: Shape) -> int:
+        """Count the values that it computes for one sample; an axis of any length counts as one."""
+        return prod(axis or 1 for axis in self.output_shape(input_shape)[1:])
 
     def masked(self, incoming: bool) -> bool:
         """Tell whether the output comes with a mask, given whether the input does.

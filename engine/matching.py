@@ -59,6 +59,8 @@ def match_fit(
             f"`validation_split` {fit.validation_split} leaves {kept} of {fed.samples} samples to train on.",
             "/validation_split",
         )
+    for part in (kept, fed.samples - kept):
+        _check_batches(model, part, fit.batch_size, "/validation_split")
     return Fed(fed.x, fed.y, fed.sample_weight, kept, fed.samples - kept), None
 
 
@@ -77,6 +79,7 @@ def match_scored(model: Sequential, compiled: Compile, use: Fit | Evaluate, desc
     """Check inputs, targets and weights of a fit or an evaluation."""
     x, samples = _inputs(model, use.x, describe, limits)
     _check_batches(model, samples, use.batch_size)
+    _check_whole(model, use.batch_size)
     with within("y"):
         y = read_source(_only(use.y), limits)
         spec = y.spec(describe)
@@ -162,16 +165,29 @@ def _check_input(spec: ArraySpec, wanted: Input) -> None:
         )
 
 
-def _check_batches(model: Sequential, samples: int, batch_size: int) -> None:
+def _check_batches(model: Sequential, samples: int, batch_size: int, where: str = "/batch_size") -> None:
     for each in model.inputs():
         fixed = each.shape[0]
         sizes = {min(batch_size, samples), samples % batch_size} - {0}
         if fixed is not None and sizes != {fixed}:
             raise ShapeMismatch(
                 f"The model takes batches of exactly {fixed} samples (its batch_input_shape is "
-                f"{shape_text(each.shape)}), but batch_size is {batch_size} and there are {samples} samples.",
-                "/batch_size",
+                f"{shape_text(each.shape)}), but batch_size is {batch_size} and there are {samples} samples"
+                f"{' on one side of the split' if where != '/batch_size' else ''}. Set batch_size to {fixed}, and give "
+                f"a multiple of {fixed} samples.",
+                where,
             )
+
+
+def _check_whole(model: Sequential, batch_size: int) -> None:
+    """Refuse a batch size that is larger than the batches of a stateful model, as Keras 1 does but for predictions."""
+    fixed = {memory.shape[0] for memory in model.all_memories} - {batch_size}
+    if fixed:
+        raise ShapeMismatch(
+            f"The model is stateful and takes batches of exactly {max(fixed)} samples, but batch_size is {batch_size}. "
+            f"Set it to {max(fixed)}.",
+            "/batch_size",
+        )
 
 
 def _check_target(spec: ArraySpec, compiled: Compile, model: Sequential) -> None:

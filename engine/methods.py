@@ -59,6 +59,8 @@ class Fit(Description):
         class_weight: Weight of each class in the loss.
         sample_weight: Weight of each sample, or of each step with the temporal mode.
         initial_epoch: The epoch to begin with.
+        reset_states: When stateful layers forget: "never", as in Keras 1; after every "epoch" and its validation; or
+            when the whole "fit" is done.
     """
 
     x: Data
@@ -73,6 +75,7 @@ class Fit(Description):
     class_weight: ClassWeight | None = None
     sample_weight: Data | None = None
     initial_epoch: CountInt = 0
+    reset_states: Annotated[str, one_of("never", "epoch", "fit")] = "never"
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ class Evaluate(Description):
         batch_size: Samples at a time.
         verbose: Taken for compatibility.
         sample_weight: Weight of each sample.
+        reset_states: Whether stateful layers forget first.
     """
 
     x: Data
@@ -92,6 +96,7 @@ class Evaluate(Description):
     batch_size: PositiveInt = 32
     verbose: CountInt = 1
     sample_weight: Data | None = None
+    reset_states: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,9 +109,11 @@ class Predict(Description):
         verbose: Taken for compatibility.
         method: What is asked: the outputs; the class of each, by its largest value or by 0.5 where there is one value
             only; or the outputs with a warning if one is no probability.
+        reset_states: Whether stateful layers forget first.
     """
 
     x: Data
     batch_size: PositiveInt = 32
     verbose: CountInt = 0
     method: Annotated[str, one_of("predict", "predict_classes", "predict_proba")] = "predict"
+    reset_states: bool = False

@@ -91,6 +91,12 @@ class _Reading:
             self.part(name, cls) for name, cls in (("fit", Fit), ("evaluate", Evaluate), ("predict", Predict))
         )
         self.check_parts(compiled, fit, evaluate, predict)
+        if fit is not None and fit.shuffle is not False and model.all_memories:
+            self.warn(
+                "/fit/shuffle",
+                "The model is stateful: each sample goes on from the one at its place in the batch before, but "
+                "`shuffle` puts the samples in another order every epoch. Set it to false to keep theirs.",
+            )
         fed_fit, fed_validation, fed_evaluate, fed_predict = self.fed(model, compiled, fit, evaluate, predict)
         plan = Plan(
             model=model,

@@ -3,6 +3,7 @@
 from engine.layers import (
     advanced_activations,
     convolutional,
+    convolutional_recurrent,
     convolutional_variants,
     core,
     dense_variants,
@@ -13,12 +14,14 @@ from engine.layers import (
     normalization,
     padding,
     pooling,
+    recurrent,
     wrappers,
 )
 
 __all__ = [
     "advanced_activations",
     "convolutional",
+    "convolutional_recurrent",
     "convolutional_variants",
     "core",
     "dense_variants",
@@ -29,5 +32,6 @@ __all__ = [
     "normalization",
     "padding",
     "pooling",
+    "recurrent",
     "wrappers",
 ]

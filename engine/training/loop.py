@@ -102,6 +102,7 @@ class Training:
         self.callback_states = [each.begin() for each in self.callbacks]
         self.stop_training = False
         self.warned: set[str] = set()
+        self._remembered_after_fit: State | None = None
         self._feeds: tuple[Feed, Feed | None] | None = None
         self._watcher: Watcher | None = None
 
@@ -154,6 +155,10 @@ class Training:
             )
         self.state = self.step.remembering(self.state, loaded)
 
+    def reset_states(self) -> None:
+        """Make stateful layers forget."""
+        self.state = self.state | self.step.forgotten()
+
     # -- checkpoints --------------------------------------------------------------------------
 
     def save(self, path: Path) -> None:
@@ -173,7 +178,7 @@ class Training:
             "warned": sorted(self.warned),
             "compiles": self.stepper.compiles,
         }
-        checkpoint.write(path, self.state, facts)
+        checkpoint.write(path, self.state | (self._remembered_after_fit or {}), facts)  # what follows is done anew
 
     def restore(self, path: Path) -> None:
         """Go back to where a checkpoint was written; what follows is the same to the last bit.
@@ -186,7 +191,7 @@ class Training:
             raise BadFile("The checkpoint belongs to another model.")
         if self.device.type == "cpu":
             torch.set_num_threads(facts["threads"])  # sums over threads depend on how many there are
-        self.state = state
+        self.state, self._remembered_after_fit = state, None
         self.seed = self.noise.seed = facts["seed"]
         self.phase, self.epoch, self.done = facts["phase"], facts["epoch"], facts["done"]
         self.steps, self.samples, self.counted = facts["steps"], facts["samples"], facts["counted"]
@@ -239,6 +244,8 @@ class Training:
                 self._train_epoch(fit, train, watcher)
                 logs = self._end_epoch(fit, held_out)
                 watcher.epoch(self.epoch - 1, logs)
+        if fit.reset_states == "fit":
+            self.reset_states()
         self.phase = "evaluate"
 
     def _load(self, fit: Fit) -> tuple[Feed, Feed | None]:
@@ -285,6 +292,8 @@ class Training:
         self._check_finite(logs)
         if held_out is not None:
             logs |= {f"val_{name}": value for name, value in self._judge(held_out, fit.batch_size).items()}
+        if fit.reset_states == "epoch":
+            self.reset_states()
         for callback, state in zip(self.callbacks, self.callback_states, strict=True):
             callback.epoch_end(state, self.epoch, logs, self)
         self.history["epoch"].append(self.epoch)
@@ -312,9 +321,17 @@ class Training:
         """Judge the model on the plan's evaluation data: the loss and the metrics, averaged over samples."""
         if self.plan.evaluate is None or self.plan.fed_evaluate is None:
             return {}
-        self.phase = "evaluate"
+        self._enter("evaluate", self.plan.evaluate.reset_states)
         feed, _ = self.loader.feed(self.plan.fed_evaluate)
         return self._judge(feed, self.plan.evaluate.batch_size, watcher)
+
+    def _enter(self, phase: str, forget: bool) -> None:
+        """Leave the fit behind; a checkpoint from now on still holds what stateful layers remember at its end."""
+        if self._remembered_after_fit is None:
+            self._remembered_after_fit = self.step.remembered(self.state)
+        self.phase = phase
+        if forget:
+            self.reset_states()
 
     def _judge(self, feed: Feed, batch_size: int, watcher: Watcher | None = None) -> Logs:
         totals = torch.zeros_like(self.state["totals"])
@@ -330,7 +347,8 @@ class Training:
         """Return the outputs for the plan's prediction data, `(n, ...)`, or their classes."""
         if self.plan.predict is None or self.plan.fed_predict is None:
             raise RuntimeError("the plan predicts nothing")
-        self.phase, self._watcher = "predict", watcher
+        self._enter("predict", self.plan.predict.reset_states)
+        self._watcher = watcher
         feed, _ = self.loader.feed(self.plan.fed_predict)
         parts = []
         with torch.no_grad():

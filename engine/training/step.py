@@ -72,6 +72,10 @@ class Step:
         """Return the part of a state that stateful layers remember, as it is at first: zeros."""
         return {f"weight:{each.name}": torch.zeros(each.shape, device=self.device) for each in self.model.all_memories}
 
+    def remembered(self, state: State) -> State:
+        """Return the part of a state that stateful layers remember."""
+        return {key: state[key] for key in (f"weight:{each.name}" for each in self.model.all_memories)}
+
     def weights(self, state: State) -> dict[str, Tensor]:
         """Return all weights and memories by key, as views where they are trained."""
         names = [*(each.name for each in self.kept), *(each.name for each in self.model.all_memories)]

@@ -23,7 +23,8 @@ def initial(model: Sequential, seed: int) -> Weights:
     drawn = {}
     for index, each in enumerate(model.all_weights):
         rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 0, index])))
-        drawn[each.name] = initialize(each.init, each.shape, rng, each.dim_ordering) * np.float32(each.scale)
+        parts = [initialize(init, shape, rng, each.dim_ordering) for init, shape in each.parts()]
+        drawn[each.name] = np.concatenate(parts, -1) * np.float32(each.scale)
     return drawn
 
 

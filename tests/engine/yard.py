@@ -60,6 +60,10 @@ def sequential(*layers: Any) -> dict[str, Any]:
     }
 
 
+#: Arguments that Keras 1 had, and forgot to write: by case, and by the layer's place.
+UNWRITTEN: dict[str, dict[int, dict[str, Any]]] = {"prelu_shared": {1: {"shared_axes": [2, 3]}}}
+
+
 class Golden:
     """One case that the real Keras 1.2.2 recorded."""
 
@@ -68,6 +72,8 @@ class Golden:
         self.facts = json.loads((self.folder / "history.json").read_text())
         self.data = self.table(case)
         self.model = json.loads((self.folder / "model.json").read_text())
+        for index, arguments in UNWRITTEN.get(case, {}).items():
+            self.model["config"][index]["config"] |= arguments
 
     @staticmethod
     def table(case: str) -> dict[str, np.ndarray]:
@@ -79,11 +85,13 @@ class Golden:
             key: value for key, value in self.facts["fit"].items() if key not in ("sample_weight", "validation_data")
         }
         scored: dict[str, Any] = {"x": "d/x", "y": "d/y", "batch_size": fit["batch_size"]}
-        evaluated = dict(scored)
+        if "called after every epoch" in self.facts["note"]:
+            fit["reset_states"] = "epoch"
+        evaluated = scored | {"reset_states": True}
         if self.facts["fit"]["sample_weight"]:
             scored["sample_weight"] = "d/sample_weight"
             if "validation_split" not in fit:  # where there is one, the record was made without weights
-                evaluated = scored
+                evaluated["sample_weight"] = "d/sample_weight"
         if self.facts["fit"]["validation_data"]:
             fit["validation_data"] = {
                 name: f"d/val_{name}" for name in ("x", "y", "sample_weight") if f"val_{name}" in self.data

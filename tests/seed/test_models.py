@@ -94,10 +94,20 @@ def test_s10_a_fixed_batch_takes_that_batch_only(service):
         )
 
 
-@pytest.mark.parametrize("layer", ["LSTM", "GRU"])
-def test_s11_s14_s17_layers_that_are_not_here_yet_are_refused_by_name(service, layer):
-    body = model_of((layer, {"output_dim": 32, "input_length": 10, "input_dim": 64}))
-    service.refused(422, "/config/0/class_name", f"no layer named '{layer}'", "/v1/models", **body)
+def test_s11_a_stateful_layer_must_know_the_batch_size(service):
+    body = model_of(("LSTM", {"output_dim": 32, "stateful": True, "input_shape": [10, 64]}))
+    service.refused(422, "/config/0/config/batch_input_shape", "stateful", "/v1/models", **body)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [{"input_shape": [10, 64]}, {"batch_input_shape": [None, 10, 64]}, {"input_length": 10, "input_dim": 64}],
+)
+def test_s14_s17_three_ways_to_declare_a_sequence_are_one(service, shape):
+    told = service.model(("LSTM", {"output_dim": 32} | shape))
+    assert told["inputs"][0]["shape"] == [None, 10, 64]
+    assert told["outputs"][0]["shape"] == [None, 32]
+    assert told["parameters"]["total"] == 12_416
 
 
 def test_s16_a_free_batch_takes_any_number_of_rows(service):
