@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.plan import Plan
+from engine.training.tables import tables_of
 
 #: Below so many multiplications a step, one thread is faster than several (measured on 2 cores).
 SMALL_STEP = 50_000_000
@@ -13,5 +14,6 @@ PER_VALUE = 100
 def threads_for(plan: Plan, available: int) -> int:
     """Choose by the plan alone, so that every attempt at a job adds its sums in the same order."""
     batch = max((each.batch_size for each in (plan.fit, plan.evaluate, plan.predict) if each), default=32)
-    work = 3 * batch * (plan.estimate["parameters"] + PER_VALUE * plan.estimate["activations"])
+    parameters = plan.estimate["parameters"] - sum(each.weight.size for each in tables_of(plan))
+    work = 3 * batch * (parameters + PER_VALUE * plan.estimate["activations"])
     return 1 if work < SMALL_STEP else available
