@@ -193,7 +193,7 @@ STACKED = Model(
 CAPTIONS = Model(
     "Image captioning: convolutions and a GRU over 16 words, joined into a GRU 256, softmax 10000, RMSprop",
     batch=16,
-    samples=64,
+    samples=32,
     arrays=lambda rng, n: {
         "image": images(rng, n),
         "words": rng.integers(0, CAPTION_WORDS, (n, CAPTION_LENGTH)),

@@ -103,7 +103,7 @@ class Table:
 
     def put(self, state: State, after: State, rows: Tensor) -> None:
         """Write its rows back in place, as they are after a step; what they are padded with is left out."""
-        for key in set(self.keys) - {self.seen}:
+        for key in (self.key, *(self.slot(moment) for moment in self.moments)):
             state[key].index_copy_(0, rows, after[key][: len(rows)])
         state[self.seen].index_fill_(0, rows, after["k"])
 
@@ -148,11 +148,11 @@ def tables_of(plan: Plan) -> tuple[Table, ...]:
         return ()
     inputs = [each.name for each in plan.model.inputs()]
     weights = {each.name: each for each in plan.model.all_weights}
-    found = set(_embeddings(plan.model.layers))
-    computed = {key for key, _, at_front in found if not at_front}  # these indices are not the data's
+    found = list(_embeddings(plan.model.layers))
+    computed = {key for key, _, fed in found if not fed}  # these indices are not the data's
     return tuple(
         Table(weights[key], inputs.index(layer.inputs()[0].name), optimizer.moments, optimizer.idle)
-        for key, layer, _ in sorted(found, key=lambda each: each[0])
+        for key, layer in {key: layer for key, layer, _ in found}.items()
         if key not in computed and _pays(layer, weights[key], fit.batch_size)
     )
 
