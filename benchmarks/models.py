@@ -113,7 +113,7 @@ MLP = Model(
 BRANCHES = Model(
     f"Two branches {BRANCH_WIDTH}-32, joined, softmax 10, RMSprop",
     batch=32,
-    samples=8_000,
+    samples=3_200,
     arrays=lambda rng, n: {
         "left": rng.random((n, BRANCH_WIDTH), dtype=np.float32),
         "right": rng.random((n, BRANCH_WIDTH), dtype=np.float32),
@@ -139,7 +139,7 @@ BRANCHES = Model(
 VGG = Model(
     "VGG-like on 100 x 100 images, SGD with Nesterov momentum",
     batch=32,
-    samples=96,
+    samples=64,
     arrays=lambda rng, n: {"x": images(rng, n), "y": one_hot(rng, n)},
     model=sequential(
         [
@@ -177,7 +177,7 @@ REVIEWS = Model(
 STACKED = Model(
     f"Three LSTM 32 over {STEPS} steps, RMSprop",
     batch=64,
-    samples=3_200,
+    samples=640,
     arrays=lambda rng, n: {"x": rng.random((n, STEPS, STEP_WIDTH), dtype=np.float32), "y": one_hot(rng, n)},
     model=sequential(
         [
