@@ -15,7 +15,7 @@ from statistics import median
 import httpx
 import numpy as np
 
-from benchmarks.models import mlp_data, mlp_job
+from benchmarks.models import MLP
 
 JOBS, CONNECTIONS, POLL_SECONDS = 20, 10, 5.0
 #: A spare runner needs this long to import torch; until it stands by the worker is not warm.
@@ -37,7 +37,7 @@ def yard() -> Iterator[str]:
 
 def upload(client: httpx.Client) -> str:
     buffer = io.BytesIO()
-    np.savez(buffer, **mlp_data())
+    np.savez(buffer, **MLP.data())
     answer = client.post("/v1/datasets", files={"file": ("mlp.npz", buffer.getvalue())}, data={"name": "mlp"})
     return answer.raise_for_status().json()["id"]
 
@@ -45,7 +45,7 @@ def upload(client: httpx.Client) -> str:
 def first_step(client: httpx.Client, dataset: str) -> tuple[str, float]:
     """Submit a job and return its id and the seconds until its first step was seen from outside."""
     began = time.perf_counter()
-    job = client.post("/v1/jobs", json=mlp_job(dataset, 1)).raise_for_status().json()["id"]
+    job = client.post("/v1/jobs", json=MLP.job(dataset, 1)).raise_for_status().json()["id"]
     while not (client.get(f"/v1/jobs/{job}").json()["progress"] or {}).get("step"):
         time.sleep(0.001)
     return job, time.perf_counter() - began

@@ -1,4 +1,7 @@
-"""Samples a second of the same MLP here and in Keras 3 on its three backends, one after the other in one run."""
+"""Samples a second of the same models here and in Keras 3 on its three backends, one after the other in one run.
+
+python -m benchmarks.throughput [seconds] [model ...]
+"""
 
 import contextlib
 import itertools
@@ -7,12 +10,14 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 
-from benchmarks.models import SAMPLES, mlp_data, mlp_job
+from benchmarks.models import MODELS
 from engine.plan import ArraySpec, Plan
 from engine.training.loop import Training
 
@@ -47,26 +52,27 @@ class Clock:
         print(message)
 
 
-def ours(seconds: float) -> list[float]:
-    data = mlp_data()
+def ours(name: str, seconds: float) -> dict[str, Any]:
+    """Train one of the models for a while; return when each epoch ended, and on how many threads."""
+    model = MODELS[name]
+    data = model.data()
     clock = Clock(seconds)
-    plan = Plan.read(mlp_job("d", 10_000), lambda _, array: ArraySpec(data[array].shape, data[array].dtype.name))
+    plan = Plan.read(model.job("d"), lambda _, array: ArraySpec(data[array].shape, data[array].dtype.name))
     training = Training(plan, lambda _, array: data[array], seed=7)
     with contextlib.suppress(Over):
         training.fit(clock)
-    return clock.ends
+    return {"ends": clock.ends, "threads": torch.get_num_threads()}
 
 
-def fresh(seconds: float) -> list[float]:
+def fresh(name: str, seconds: float) -> dict[str, Any]:
     """Run ours in a process of its own, as a job runs, with nothing compiled before."""
-    code = f"import json; from benchmarks.throughput import ours; print(json.dumps(ours({seconds})))"
+    code = f"import json; from benchmarks.throughput import ours; print(json.dumps(ours({name!r}, {seconds})))"
     return json.loads(_run([sys.executable, "-c", code], {"TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1"}))
 
 
-def peer(backend: str, seconds: float) -> list[float]:
-    return json.loads(
-        _run([str(PEERS / "bin/python"), str(ROOT / "benchmarks/peer.py"), str(seconds)], {"KERAS_BACKEND": backend})
-    )["ends"]
+def peer(backend: str, name: str, seconds: float) -> list[float]:
+    command = [str(PEERS / "bin/python"), "-m", "benchmarks.peer", name, str(seconds)]
+    return json.loads(_run(command, {"KERAS_BACKEND": backend}))
 
 
 def _run(command: list[str], environment: dict[str, str]) -> str:
@@ -84,22 +90,31 @@ def prepare() -> None:
         (PEERS / ".ready").touch()
 
 
-def rates(ends: list[float]) -> tuple[float, float]:
+def rates(ends: list[float], samples: int) -> tuple[float, float]:
     """Return samples a second over the whole time, start-up included, and the median of the later half's epochs."""
     later = [b - a for a, b in itertools.pairwise(ends)][len(ends) // 2 :] or [ends[-1] / len(ends)]
-    return len(ends) * SAMPLES / ends[-1], SAMPLES / median(later)
+    return len(ends) * samples / ends[-1], samples / median(later)
 
 
-def main(seconds: float = 60.0) -> None:
+def runs(name: str, seconds: float) -> Iterator[tuple[str, list[float]]]:
+    """Measure one model everywhere."""
+    done = fresh(name, seconds)
+    yield f"Trainyard (threads: {done['threads']})", done["ends"]
+    for backend in BACKENDS:
+        yield f"Keras 3, {backend}", peer(backend, name, seconds)
+
+
+def main(seconds: float = 60.0, names: Sequence[str] = ()) -> None:
     prepare()
-    print(f"\n## MLP 20-64-64-10, batch 16: samples/s over {seconds:g} s, torch {torch.__version__}\n")
-    print("| | start-up included | steady |\n|---|---|---|")
-    runs = {"Trainyard": lambda: fresh(seconds)}
-    runs |= {f"Keras 3, {backend}": lambda backend=backend: peer(backend, seconds) for backend in BACKENDS}
-    for name, run in runs.items():
-        whole, steady = rates(run())
-        print(f"| {name} | {whole:,.0f} | {steady:,.0f} |", flush=True)
+    print(f"\n## Training: samples/s over {seconds:g} s on {os.cpu_count()} cores, torch {torch.__version__}")
+    for name in names or MODELS:
+        model = MODELS[name]
+        print(f"\n### {model.title}, batches of {model.batch}\n")
+        print("| | start-up included | steady |\n|---|---|---|", flush=True)
+        for who, ends in runs(name, seconds):
+            whole, steady = rates(ends, model.samples)
+            print(f"| {who} | {whole:,.0f} | {steady:,.0f} |", flush=True)
 
 
 if __name__ == "__main__":
-    main(*map(float, sys.argv[1:]))
+    main(*map(float, sys.argv[1:2]), names=sys.argv[2:])

@@ -124,11 +124,7 @@ class Step:
         leaves = [weights[name].detach().requires_grad_() for name in names]
         with torch.enable_grad():
             run = Run(Replay(iter(drawn)))
-            loss, values = self._score(
-                weights | dict(zip(names, leaves, strict=True)),
-                batch,
-                run,
-            )
+            loss, values = self._score(weights | dict(zip(names, leaves, strict=True)), batch, run)
         state = _moved(state, run) | {"totals": state["totals"] + values.double() * batch.size}
         if not leaves:
             return state

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.plan import Plan
+from engine.training.tables import tables_of
 
 #: Below so many multiplications a step, one thread is faster than several (measured on 2 cores).
 SMALL_STEP = 50_000_000
@@ -18,4 +19,6 @@ def threads_for(plan: Plan, available: int) -> int:
 def is_small(plan: Plan) -> bool:
     """Tell whether a step's arithmetic takes less time than what surrounds it."""
     batch = max((each.batch_size for each in (plan.fit, plan.evaluate, plan.predict) if each), default=32)
-    return 3 * batch * (plan.estimate["parameters"] + PER_VALUE * plan.estimate["activations"]) < SMALL_STEP
+    apart = tables_of(plan.model, plan.compile, plan.fit.batch_size) if plan.fit else ()
+    parameters = plan.estimate["parameters"] - sum(each.weight.size for each in apart)
+    return 3 * batch * (parameters + PER_VALUE * plan.estimate["activations"]) < SMALL_STEP
