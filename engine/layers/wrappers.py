@@ -68,9 +68,9 @@ class TimeDistributed(Layer):
             step = _step(input_shape)
             self.layer.check_rank(step)
             self.layer.masked(False)
-            output = self.layer.output_shape(step)
-            if tuple(self.layer.memories(step)):
+            if getattr(self.layer, "stateful", False):
                 raise BadModel("TimeDistributed takes a layer that keeps no state: set `stateful` to false.")
+            output = self.layer.output_shape(step)
             return (*input_shape[:2], *output[1:])
 
     def weights(self, input_shape: Shape) -> Iterator[Weight]:
