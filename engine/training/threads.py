@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from math import prod
+
+from engine.layers.embeddings import Embedding
 from engine.plan import Plan
 from engine.training.tables import tables_of
 
 #: Below so many multiplications a step, one thread is faster than several (measured on 2 cores).
 SMALL_STEP = 50_000_000
-#: What a value of a convolution or a recurrent layer costs at least; in a dense one it costs a row of parameters.
+#: What a value of a convolution or a recurrent layer costs at least; in a dense one it costs a row of parameters, and
+#: in an embedding nothing.
 PER_VALUE = 100
 
 
@@ -21,4 +25,9 @@ def is_small(plan: Plan) -> bool:
     batch = max((each.batch_size for each in (plan.fit, plan.evaluate, plan.predict) if each), default=32)
     apart = tables_of(plan.model, plan.compile, plan.fit.batch_size) if plan.fit else ()
     parameters = plan.estimate["parameters"] - sum(each.weight.size for each in apart)
-    return 3 * batch * (parameters + PER_VALUE * plan.estimate["activations"]) < SMALL_STEP
+    looked_up = sum(
+        prod(axis or 1 for axis in each.output_shape[1:])
+        for each in plan.model.leaves()
+        if isinstance(each.layer, Embedding)
+    )
+    return 3 * batch * (parameters + PER_VALUE * (plan.estimate["activations"] - looked_up)) < SMALL_STEP

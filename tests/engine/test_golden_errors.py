@@ -65,7 +65,7 @@ REFUSED: dict[str, tuple[dict[str, Any], type[DefinitionError], str]] = {
     "Dense on 4D then mismatch": (
         only(("Dense", {"output_dim": 2, "input_shape": [2, 3, 4]}), ("LSTM", {"output_dim": 2})),
         ShapeMismatch,
-        r"lstm_1 \(LSTM\) takes an input of 3 axes.*\(None, 2, 3, 2\)",
+        r"lstm_1 \(LSTM\) takes sequences.*\(None, 2, 3, 2\)",
     ),
     "mask unsupported": (
         only(("Embedding", {"input_dim": 5, "output_dim": 2, "input_length": 3, "mask_zero": True}), ("Flatten", {})),
