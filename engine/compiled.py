@@ -107,7 +107,7 @@ class Compile(Description):
         """
         score = OBJECTIVES[self.loss](t, p) if isinstance(self.loss, str) else self._custom(self.loss, t, p, weights)
         if mask is not None:
-            kept = mask.to(score.dtype)
+            kept = mask.to(score.dtype).reshape(*mask.shape, *(1,) * (score.ndim - mask.ndim))
             score = score * kept / kept.mean()
         if weights is not None:
             if score.ndim > weights.ndim:

@@ -153,7 +153,7 @@ def _check_length(spec: ArraySpec, samples: int) -> None:
 
 def _fits(shape: tuple[int, ...], wanted: Shape) -> bool:
     return len(shape) == len(wanted) and all(
-        axis is None or axis == length for axis, length in zip(wanted[1:], shape[1:], strict=True)
+        (axis is None and length > 0) or axis == length for axis, length in zip(wanted[1:], shape[1:], strict=True)
     )
 
 

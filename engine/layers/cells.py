@@ -20,19 +20,14 @@ Saved = list[Tensor]
 
 
 class Act(NamedTuple):
-    """An activation: written into another tensor, and its slope, which is that of `activations` at ties too."""
+    """An activation `y` of `z`: how it is written into another tensor, and its slope, at ties that of `activations`."""
 
     into: Callable[[Tensor, Tensor], object]
-    slope: Callable[[Tensor], Tensor]
+    slope: Callable[[Tensor, Tensor], Tensor]
 
 
 def _clip_slope(z: Tensor) -> Tensor:
     return ((z >= 0.0) & (z <= 1.0)).to(z.dtype)
-
-
-def _sigmoid_slope(z: Tensor) -> Tensor:
-    y = z.sigmoid()
-    return y * (1.0 - y)
 
 
 def _copied(name: str) -> Callable[[Tensor, Tensor], object]:
@@ -41,17 +36,17 @@ def _copied(name: str) -> Callable[[Tensor, Tensor], object]:
 
 #: The activations that have a slope of their own at every point.
 ACTS = {
-    "linear": Act(lambda z, out: out.copy_(z), torch.ones_like),
-    "relu": Act(_copied("relu"), lambda z: 0.5 * (z.sign() + 1.0)),
-    "sigmoid": Act(lambda z, out: torch.sigmoid(z, out=out), _sigmoid_slope),
-    "hard_sigmoid": Act(_copied("hard_sigmoid"), lambda z: 0.2 * _clip_slope(0.2 * z + 0.5)),
-    "tanh": Act(lambda z, out: torch.tanh(z, out=out), lambda z: 1.0 - z.tanh().square()),
-    "softplus": Act(_copied("softplus"), torch.sigmoid),
-    "softsign": Act(_copied("softsign"), lambda z: (1.0 + z.abs()).square().reciprocal()),
-    "elu": Act(_copied("elu"), lambda z: z.clamp(max=0.0).exp()),
+    "linear": Act(lambda z, out: out.copy_(z), lambda z, y: torch.ones_like(z)),
+    "relu": Act(_copied("relu"), lambda z, y: 0.5 * (z.sign() + 1.0)),
+    "sigmoid": Act(lambda z, out: torch.sigmoid(z, out=out), lambda z, y: y * (1.0 - y)),
+    "hard_sigmoid": Act(_copied("hard_sigmoid"), lambda z, y: 0.2 * _clip_slope(0.2 * z + 0.5)),
+    "tanh": Act(lambda z, out: torch.tanh(z, out=out), lambda z, y: 1.0 - y.square()),
+    "softplus": Act(_copied("softplus"), lambda z, y: z.sigmoid()),
+    "softsign": Act(_copied("softsign"), lambda z, y: (1.0 + z.abs()).square().reciprocal()),
+    "elu": Act(_copied("elu"), lambda z, y: z.clamp(max=0.0).exp()),
 }
 #: What is left of hard_sigmoid where its `0.2 * z + 0.5` is done beforehand.
-CLIP = Act(lambda z, out: torch.clamp(z, 0.0, 1.0, out=out), _clip_slope)
+CLIP = Act(lambda z, out: torch.clamp(z, 0.0, 1.0, out=out), lambda z, y: _clip_slope(z))
 
 
 class Cell(Protocol):
@@ -79,8 +74,8 @@ def _buffer(first: Tensor, steps: int) -> Tensor:
     return buffer
 
 
-def _kept(new: Tensor, mask: Tensor | None, fill: float = 0.0) -> Tensor:
-    return new if mask is None else new.masked_fill_(~mask, fill)
+def _kept(new: Tensor, mask: Tensor | None) -> Tensor:
+    return new if mask is None else new.masked_fill_(~mask, 0.0)
 
 
 def _passing(mask: Tensor | None, like: Tensor) -> list[Tensor] | None:
@@ -90,6 +85,11 @@ def _passing(mask: Tensor | None, like: Tensor) -> list[Tensor] | None:
 
 def _gates(x: Tensor, width: int) -> Tensor:
     return x.view(*x.shape[:2], -1, width)
+
+
+def _slopes(z: Tensor, a: Tensor, sigma: Act, phi: Act, gates: int) -> Tensor:
+    """Return the slopes of the gates and of what is after them, side by side."""
+    return torch.cat([sigma.slope(z[..., :gates], a[..., :gates]), phi.slope(z[..., gates:], a[..., gates:])], -1)
 
 
 def _flat(x: Tensor) -> Tensor:
@@ -115,7 +115,7 @@ class SimpleCell:
 
     def backward(self, grad: Tensor, U: Tensor, saved: Saved, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         hs, z = saved
-        dz = _kept(self.phi.slope(z), mask)
+        dz = _kept(self.phi.slope(z, hs[1:]), mask)
         passing = _passing(mask, grad)
         transposed = U.t()
         grads, dzs = grad.clone().unbind(), dz.unbind()
@@ -157,7 +157,7 @@ class GatedCell:
         hs, z, a, rh = saved
         H = len(U)
         before = hs[:-1]
-        dz = torch.cat([self.sigma.slope(z[..., : 2 * H]), self.phi.slope(z[..., 2 * H :])], -1)
+        dz = _slopes(z, a, self.sigma, self.phi, 2 * H)
         dz[..., :H] *= before
         dz[..., H : 2 * H] *= before - a[..., 2 * H :]
         dz[..., 2 * H :] *= 1.0 - a[..., H : 2 * H]
@@ -208,11 +208,11 @@ class LongCell:
         hs, cs, z, a, ac = saved
         H = len(U)
         o, i, f, new = _gates(a, H).unbind(-2)
-        dz = torch.cat([self.sigma.slope(z[..., : 3 * H]), self.phi.slope(z[..., 3 * H :])], -1)
+        dz = _slopes(z, a, self.sigma, self.phi, 3 * H)
         for part, factor in zip(_gates(dz, H).unbind(-2), (ac, new, cs[:-1], i), strict=True):
             part *= factor
         _kept(dz, mask)
-        through = _kept(o * self.phi.slope(cs[1:]), mask).unbind()
+        through = _kept(o * self.phi.slope(cs[1:], ac), mask).unbind()
         forget = (f if mask is None else f.masked_fill(~mask, 1.0)).unbind()
         passing = _passing(mask, grad)
         transposed = U.t()

@@ -102,7 +102,9 @@ class Recurring(Layer):
 
     def call(self, x: Tensor, w: Weights, run: Run) -> Tensor:
         order = [0] if self.go_backwards else []
-        mask = None if run.mask is None else run.mask.bool().transpose(0, 1).flip(order)
+        if run.mask is not None:  # a step that is an image counts if any value of it does
+            run.mask = run.mask.reshape(*x.shape[:2], -1).any(-1)
+        mask = None if run.mask is None else run.mask.transpose(0, 1).flip(order)
         steps = x.transpose(0, 1)
         ys, states = self.sequence(steps.flip(order) if order else steps, w, mask, run)
         if self.stateful:

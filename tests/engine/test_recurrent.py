@@ -102,6 +102,12 @@ def test_s106_data_of_another_length_or_width_is_refused(shape):
         plan_of({"x": np.ones(shape)}, model=sequential(layer), predict={"x": "d/x"})
 
 
+def test_a_sequence_without_steps_is_refused():
+    layer = ("LSTM", {"output_dim": 3, "input_shape": [None, 16]})
+    with pytest.raises(ShapeMismatch, match=r"\(4, 0, 16\)"):
+        plan_of({"x": np.ones((4, 0, 16))}, model=sequential(layer), predict={"x": "d/x"})
+
+
 def test_own_arguments_come_first_and_keep_their_order():
     layer = LSTM(4, "uniform", "glorot_uniform", "zero", "sigmoid", "tanh", return_sequences=True)
     assert (layer.init, layer.inner_init, layer.forget_bias_init) == ("uniform", "glorot_uniform", "zero")
@@ -313,6 +319,22 @@ def test_convlstm2d_gives_images_channels_first_or_last(border_mode, size):
         weights=last.weights(),
     )  # fmt: skip
     assert (alone == ys[:, -1]).all()
+
+
+def test_an_image_that_is_masked_out_repeats_the_output_before_it_and_does_not_count():
+    x = IMAGES.copy()
+    x[:, 1] = 0
+    layer = CONV | {"return_sequences": True, "dim_ordering": "tf"}
+    run = training(
+        {"x": x, "y": np.ones((4, 3, 5, 3, 2), dtype=np.float32)},
+        model=sequential(("Masking", {"input_shape": [3, 6, 5, 2]}), ("ConvLSTM2D", layer)),
+        compile={"optimizer": "sgd", "loss": "mse"},
+        evaluate={"x": "d/x", "y": "d/y"},
+        predict={"x": "d/x"},
+    )
+    ys = run.predict(Notebook())
+    assert (ys[:, 1] == ys[:, 0]).all()
+    assert run.evaluate(Notebook())["loss"] == pytest.approx(np.square(1 - ys[:, [0, 2]]).mean(), rel=1e-5)
 
 
 def test_convlstm2d_drops_for_each_gate_and_sequence():
