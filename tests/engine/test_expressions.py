@@ -11,7 +11,7 @@ from engine.compiled import Compile
 from engine.errors import BadArgument, BadData, DefinitionError, TooLarge
 from engine.expressions import read_expression
 from engine.expressions.arguments import ARGUMENTS
-from engine.expressions.functions import FUNCTIONS
+from engine.expressions.table import FUNCTIONS
 from tests.engine.yard import Notebook, plan_of, sequential, training
 
 T = torch.tensor([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
