@@ -159,7 +159,8 @@ def _picked(x: Sizes, index: tuple[int | Cut | None, ...]) -> Sizes:
 
 
 def _cut(length: int, pick: Cut) -> int:
-    left = len(range(*slice(pick.start, pick.stop, pick.step).indices(length)))
+    start, stop, step = slice(pick.start, pick.stop, pick.step).indices(length)
+    left = max(0, -((start - stop) // step))
     if length <= FAR or left > FAR or (left == 1 and pick.start in (None, 0, -1)):
         return left
     return length + 1  # of an axis of any length, so many are left at most
