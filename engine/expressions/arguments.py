@@ -120,11 +120,15 @@ def _axis(node: ast.expr, translate: Translate) -> int:
 
 
 def _axes(node: ast.expr, translate: Translate) -> int | tuple[int, ...] | None:
+    axes = _axis_of_each(node, translate)
+    if isinstance(axes, tuple) and (not axes or len(set(axes)) != len(axes)):
+        raise refusal(node, "Name each axis once.")
+    return axes
+
+
+def _axis_of_each(node: ast.expr, translate: Translate) -> int | tuple[int, ...] | None:
     if isinstance(node, ast.List | ast.Tuple):
-        axes = tuple(_axis(each, translate) for each in node.elts)
-        if not axes or len(set(axes)) != len(axes):
-            raise refusal(node, "Name each axis once.")
-        return axes
+        return tuple(_axis(each, translate) for each in node.elts)
     return None if _is_none(node) else _axis(node, translate)
 
 
@@ -167,6 +171,7 @@ def _is_none(node: ast.expr) -> bool:
 ARGUMENTS: Mapping[str, Callable[[ast.expr, Translate], Any]] = {
     "Axis": _axis,
     "Axes": _axes,
+    "AxisOfEach": _axis_of_each,
     "Axis | None": lambda node, translate: None if _is_none(node) else _axis(node, translate),
     "bool": _flag,
     "int": _count,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING
 
-from engine.expressions.table import Axes, Axis, Lengths, check_size, known, real
+from engine.expressions.table import Axes, Axis, AxisOfEach, Lengths, check_size, known, real
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,19 +19,23 @@ def dot(x: Tensor, y: Tensor) -> Tensor:
     import torch
 
     x, y = real(x), real(y)
+    if x.shape[-1] != y.shape[max(y.ndim - 2, 0)]:
+        raise ValueError(f"{tuple(x.shape)} and {tuple(y.shape)} must agree in the axes that are summed over")
     check_size(prod(x.shape[:-1]) * prod((*y.shape[:-2], *y.shape[-1:])))
     return torch.tensordot(x, y, dims=([-1], [max(y.ndim - 2, 0)]))  # type: ignore[no-any-return]
 
 
 @known
-def batch_dot(x: Tensor, y: Tensor, axes: Axes = None) -> Tensor:
+def batch_dot(x: Tensor, y: Tensor, axes: AxisOfEach = None) -> Tensor:
     x, y = real(x), real(y)
     left, right = summed_axes(axes, x.ndim, y.ndim)
+    if x.shape[0] != y.shape[0] or x.shape[left] != y.shape[right]:
+        raise ValueError(f"{tuple(x.shape)} and {tuple(y.shape)} must agree in axis 0, and in {left} and {right}")
     check_size(prod((*x.shape[:left], *x.shape[left + 1 :], *y.shape[1:right], *y.shape[right + 1 :])))
     return batch_product(x, y, left, right)
 
 
-def summed_axes(axes: Axes, left: int, right: int) -> tuple[int, int]:
+def summed_axes(axes: AxisOfEach, left: int, right: int) -> tuple[int, int]:
     """Say which axis of each factor a product of samples is summed over, given how many axes they have.
 
     Raises:
@@ -161,7 +165,7 @@ def gather(reference: Tensor, indices: Tensor) -> Tensor:
     check_size(indices.numel() * prod(reference.shape[1:]))
     at = indices.long()
     taken = real(reference)[at.clamp(-rows, rows - 1)]
-    there = ((at >= -rows) & (at < rows)).reshape(*at.shape, *(1 for _ in reference.shape[1:]))
+    there = ((at >= -rows) & (at < rows)).reshape(at.shape + (1,) * (reference.ndim - 1))
     return taken.where(there, taken.new_full((), float("nan")))  # type: ignore[no-any-return]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from math import prod
 
 from engine.expressions.arrangements import summed_axes
-from engine.expressions.table import Axes
+from engine.expressions.table import Axes, AxisOfEach
 
 #: An axis that is longer than this stands for one of any length.
 FAR = 2**60
@@ -90,7 +90,7 @@ def _dot(x: Sizes, y: Sizes) -> Sizes:
     return (*x[:-1], *y[:at], *y[at + 1 :])
 
 
-def _batch_dot(x: Sizes, y: Sizes, axes: Axes) -> Sizes:
+def _batch_dot(x: Sizes, y: Sizes, axes: AxisOfEach) -> Sizes:
     try:
         left, right = summed_axes(axes, len(x), len(y))
     except ValueError as wrong:

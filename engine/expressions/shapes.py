@@ -30,7 +30,7 @@ MAX_RANK = len(PRIMES[0])
 
 
 def infer(expression: Expression, given: Shape | tuple[Shape, ...], many: bool = False) -> Shape:
-    """Tell the shape of what a function gives, batch axis included.
+    """Tell the shape of what a layer's function gives, batch axis included.
 
     Args:
         expression: The function.
@@ -45,41 +45,46 @@ def infer(expression: Expression, given: Shape | tuple[Shape, ...], many: bool =
     for shape in shapes:
         if len(shape) > MAX_RANK:
             raise ShapeMismatch(f"A function takes tensors of {MAX_RANK} axes at most, but gets {shape_text(shape)}.")
-    readings = [_Inference(expression, shapes, primes, many).result() for primes in PRIMES]
-    one, other = readings
-    kept = tuple(a if a == b <= FAR else None for a, b in zip(one, other, strict=True))
-    return (shapes[0][0], *kept[1:])
+    one, other = (_with_batch(expression, shapes, primes, many) for primes in PRIMES)
+    kept = (a if a == b <= FAR else None for a, b in zip(one[1:], other[1:], strict=True))
+    return (shapes[0][0], *kept)
+
+
+def _with_batch(expression: Expression, shapes: tuple[Shape, ...], primes: Sizes, many: bool) -> Sizes:
+    """Make one reading, with primes for the batch and for every axis of any length."""
+    filled = tuple(
+        tuple(primes[at] if axis is None or not at else axis for at, axis in enumerate(shape)) for shape in shapes
+    )
+    sizes = sizes_of(expression, filled if many else filled[0])
+    if len(sizes) < 2 or sizes[0] != primes[0]:
+        raise _refusal(
+            expression.results[0][1],
+            f"this gives {text(sizes)}, but a layer's function keeps the batch as its first of two axes or more. Leave "
+            "axis 0 alone, and use `keepdims=True` where no other axis would be left.",
+            ShapeMismatch,
+        )
+    return sizes
+
+
+def sizes_of(expression: Expression, given: Sizes | tuple[Sizes, ...]) -> Sizes:
+    """Tell the shape of what a function of one tensor, or of a list of them, gives for these lengths.
+
+    Raises:
+        ShapeMismatch: It cannot take them.
+        TooLarge: A part of it would have too many values.
+    """
+    walk = _Walk({expression.parameters[0]: given})
+    for name, node in expression.steps:
+        walk.names[name] = walk.sizes(node)
+    result: Sizes = walk.sizes(expression.results[0][1])
+    return result
 
 
 @dataclass
-class _Inference:
-    """One reading, with one set of primes."""
+class _Walk:
+    """Goes through an expression; `names` holds the shape, or the list of shapes, that each name stands for."""
 
-    expression: Expression
-    shapes: tuple[Shape, ...]
-    primes: tuple[int, ...]
-    many: bool
-
-    def __post_init__(self) -> None:
-        filled = tuple(self.filled(shape) for shape in self.shapes)
-        self.batch = self.primes[0]
-        self.names: dict[str, Any] = {self.expression.parameters[0]: filled if self.many else filled[0]}
-
-    def filled(self, shape: Shape) -> Sizes:
-        """Put primes in for the batch and for every axis of any length."""
-        return tuple(self.primes[at] if axis is None or not at else axis for at, axis in enumerate(shape))
-
-    def result(self) -> Sizes:
-        for name, node in self.expression.steps:
-            self.names[name] = self.sizes(node)
-        node = self.expression.results[0][1]
-        result: Sizes = self.sizes(node)
-        if len(result) < 2 or result[0] != self.batch:
-            raise ShapeMismatch(
-                f"{_place(node)}: this gives {text(result)}, but a layer's function keeps the batch as its first of "
-                "two axes or more. Leave axis 0 alone, and use `keepdims=True` where no other axis would be left."
-            )
-        return result
+    names: dict[str, Any]
 
     def sizes(self, node: Node) -> Any:
         """Tell the shape of one part; that of a number is `()`, that of a list of tensors a tuple of shapes."""
@@ -166,9 +171,5 @@ def _cut(length: int, pick: Cut) -> int:
     return length + 1  # of an axis of any length, so many are left at most
 
 
-def _place(node: Node) -> str:
-    return node.at[0].upper() + node.at[1:]
-
-
 def _refusal(node: Node, message: str, error: type[DefinitionError] = ShapeMismatch) -> DefinitionError:
-    return error(f"{_place(node)}: {message}")
+    return error(f"{node.at[0].upper()}{node.at[1:]}: {message}")

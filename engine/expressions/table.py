@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 Operand = Any  # a tensor or a number
 Axis = int
-Axes = int | tuple[int, ...] | None
+Axes = int | tuple[int, ...] | None  # each one once
+AxisOfEach = int | tuple[int, ...] | None  # of each factor
 Lengths = tuple[int, ...]
 Dtype = str
 
