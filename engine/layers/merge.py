@@ -184,8 +184,11 @@ class Merge(Layer):
         return False
 
     def weights(self, input_shape: Shape) -> Iterator[Weight]:
+        found: dict[str, Weight] = {}
         for each in self.layers:
-            yield from each.weights(_declared(each))
+            for weight in each.weights(_declared(each)):
+                found.setdefault(weight.name, weight)  # branches may share a layer
+        return iter(found.values())
 
     def memories(self, input_shape: Shape) -> Iterator[Memory]:
         for each in self.layers:

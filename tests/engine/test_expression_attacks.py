@@ -212,7 +212,7 @@ def test_what_is_not_arithmetic_is_refused_and_not_run(source):
     before = time.perf_counter()
     error = refused(source)
     assert time.perf_counter() - before < 1.0
-    assert len(error.message) < 600
+    assert len(error.message) < 1_000
 
 
 @pytest.mark.parametrize("source", [None, 3, ["lambda a, b: b"], {"x": 1}, b"lambda a, b: b"])
