@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 
 from engine.errors import BadArgument, DefinitionError, TooLarge, UnknownName
 from engine.expressions import read_expression
+from engine.expressions.shape_functions import ShapeFunction
+from engine.expressions.shapes import infer
+from engine.expressions.written import Function
 from tests.engine.test_expressions import FALSE_RATES, MEAN_PRED, read
 
 
@@ -19,6 +22,24 @@ def refused(source):
         read(source)
     assert refusal.value.where == "/source"
     return refusal.value
+
+
+def lambda_of(source):
+    """Read a function of one tensor and tell its shape."""
+    return infer(Function.read({"source": source}).expression((("b", 2), ("y_pred", 2))), (None, None, 3))
+
+
+def mode_of(source):
+    """Read a function of a list of tensors and tell its shape."""
+    return infer(Function.read({"source": source}).expression((("b", 2), ("y_pred", 2)), True), ((None, 3),) * 2, True)
+
+
+def shape_of(source):
+    """Read and apply a function of a shape."""
+    return ShapeFunction.read({"source": source}).of((None, 3))
+
+
+ENTRIES = (read, lambda_of, mode_of, shape_of)
 
 
 # -- what it may be -----------------------------------------------------------------------------
@@ -215,6 +236,69 @@ def test_what_is_not_arithmetic_is_refused_and_not_run(source):
     assert len(error.message) < 1_000
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "lambda s: s.__class__",
+        "lambda s: s[0].__class__",
+        "lambda s: exec('1')",
+        "lambda s: tuple(s)",
+        "lambda s: (s for s in s)",
+        "lambda s: s[s[1]]",
+        "lambda s: s[1.0]",
+        "lambda s: s[True]",
+        "lambda s: s[9]",
+        "lambda s: s[...]",
+        "lambda s: s[0, 1]",
+        "lambda s: s[1][0]",
+        "lambda s: s[::0]",
+        "lambda s: s * 10**9",
+        "lambda s: (s[0], 10**9)",
+        "lambda s: (s[0], 3 ** 9)",
+        "lambda s: (s[0], " + "*".join(["999999999"] * 40) + ")",
+        "lambda s: (s[0], " + "9" * 4_000 + ")",
+        "lambda s: (s[0], 3.5)",
+        "lambda s: (s[0], 4 / 2)",
+        "lambda s: (s[0], 4 // 0)",
+        "lambda s: (s[0], -3)",
+        "lambda s: (s[0], True)",
+        "lambda s: (s[0], '3')",
+        "lambda s: (s[0], s)",
+        "lambda s: s[1] + s",
+        "lambda s: ~s[1]",
+        "lambda s: not s",
+        "lambda s: K.shape(s)",
+        "lambda s: t",
+        "lambda s: 3",
+        "lambda s: None",
+        "lambda s: ()",
+        "lambda s: (*s,)",
+        "lambda s: {1: s}",
+        "lambda s: s if s else s",
+        "lambda s, t: s",
+        "lambda s=1: s",
+        "lambda *s: s",
+        "lambda: 1",
+        "def f(s: exec('1')): return s",
+        "def f(s): pass",
+        "def f(s):\n  s[0] = 3\n  return s",
+        "def f(s):\n  s += s\n  return s",
+        "def f(s):\n  import os\n  return s",
+        "def f(s):\n" + "  s = s + s\n" * 90 + "  return s",
+        "def f(s):\n" + "  s = (s, s)\n" * 90 + "  return s",
+        "@exec\ndef f(s): return s",
+    ],
+    ids=lambda source: source[:60],
+)
+def test_what_is_no_arithmetic_of_lengths_is_refused_and_not_run(source):
+    before = time.perf_counter()
+    with pytest.raises(DefinitionError) as refusal:
+        shape_of(source)
+    assert time.perf_counter() - before < 1.0
+    assert refusal.value.where == "/source"
+    assert len(refusal.value.message) < 1_000
+
+
 @pytest.mark.parametrize("source", [None, 3, ["lambda a, b: b"], {"x": 1}, b"lambda a, b: b"])
 def test_a_source_that_is_no_text_is_refused(source):
     assert isinstance(refused(source), BadArgument)
@@ -267,18 +351,18 @@ WORDS = [
 ]  # fmt: skip
 
 
-def hurry(sources, most):
+def hurry(sources, most, entry=read):
     """Read each text; the slowest may take long, were the machine to stop for breath, but not 1 in 1,000."""
     slow, wheres = 0, set()
     for source in sources:
         before = time.perf_counter()
         try:
-            read(source)
+            entry(source)
         except DefinitionError as error:
             wheres.add(error.where)
         slow += time.perf_counter() - before > 0.05
     assert slow <= most
-    assert wheres <= {"/source"}
+    assert wheres <= ({"/source"} if entry in (read, shape_of) else {"", "/source"})
 
 
 def texts(count, seed):
@@ -299,13 +383,38 @@ def mutated(rng):
     return "".join(text)
 
 
-def test_two_thousand_random_texts_are_read_or_refused_at_once():
-    hurry(texts(2_000, seed=1), most=5)
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_two_thousand_random_texts_are_read_or_refused_at_once(entry):
+    hurry(texts(2_000, seed=1), most=5, entry=entry)
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_random_texts_are_read_or_refused_at_once():
-    hurry(texts(100_000, seed=2), most=100)
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_a_hundred_thousand_random_texts_are_read_or_refused_at_once(entry):
+    hurry(texts(100_000, seed=2), most=100, entry=entry)
+
+
+LONGEST = [
+    "lambda x: " + " + ".join(["K.abs(x)"] * 120),
+    "def f(x):\n" + "  x = K.concatenate([x, x])\n" * 90 + "  return x",
+    "def f(x):\n" + "  x = K.batch_dot(x, x, axes=2)\n" * 90 + "  return x",
+    "lambda x: K.concatenate([" + "x," * 450 + "])",
+    "lambda x: x" + "[:, 1:]" * 45,
+]
+
+
+@pytest.mark.parametrize("source", LONGEST, ids=lambda source: source[:40])
+def test_the_shape_of_the_longest_texts_is_told_at_once(source):
+    lambda_of("lambda x: x")
+    times = []
+    for _ in range(3):
+        before = time.perf_counter()
+        try:
+            lambda_of(source)
+        except DefinitionError as error:
+            assert error.where in ("", "/source")
+        times.append(time.perf_counter() - before)
+    assert min(times) < 0.05
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
