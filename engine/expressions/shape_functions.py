@@ -90,6 +90,8 @@ class _Reading:
         value = forms[type(node)](node)
         if (isinstance(value, int) and abs(value) > MAX_LENGTH) or (isinstance(value, tuple) and len(value) > MAX_AXES):
             raise refusal(node, f"Lengths may be {MAX_LENGTH:,} at most, and shapes may have {MAX_AXES} axes.")
+        if _is_deep(value):
+            raise refusal(node, "A shape, or a list of shapes, holds no lists of shapes.")
         return value
 
     def constant(self, node: ast.Constant) -> int | None:
@@ -138,3 +140,9 @@ def _is_length(value: Any) -> bool:
 
 def _is_axis(value: Any) -> bool:
     return value is None or (isinstance(value, int) and value >= 1)
+
+
+def _is_deep(value: Any) -> bool:
+    """Tell what is nested deeper than a list of shapes: each name may double it, so it must not grow."""
+    inner = [each for each in value if isinstance(each, tuple)] if isinstance(value, tuple) else []
+    return any(isinstance(one, tuple) for each in inner for one in each)
