@@ -51,10 +51,12 @@ class Description:
 
     #: Keys of the JSON form that are not arguments; `from_config` passes over them.
     ignored: ClassVar[frozenset[str]] = frozenset()
+    #: What arguments are called in JSON whose name belongs to a method of the class.
+    called: ClassVar[Mapping[str, str]] = {}
 
     def __post_init__(self) -> None:
         for name, kind in kinds(type(self)).items():
-            object.__setattr__(self, name, _read(kind, name, getattr(self, name)))
+            object.__setattr__(self, name, _read(kind, self.called.get(name, name), getattr(self, name)))
         self.check()
 
     def check(self) -> None:
@@ -69,18 +71,20 @@ class Description:
         """
         if not isinstance(config, Mapping):
             raise BadArgument(f"The config of {cls.__name__} must be an object, but got {shown(config)}.")
-        known = kinds(cls)
+        known = {cls.called.get(name, name): name for name in kinds(cls)}
         for key in config:
             if key not in known and key not in cls.ignored:
                 raise _unknown(cls, key, known)
         for name in required(cls):
-            if name not in config:
-                raise BadArgument(f"{cls.__name__} needs `{name}`: {known[name].expects}.", f"/{name}")
-        return cls(**{key: value for key, value in config.items() if key in known})
+            if (key := cls.called.get(name, name)) not in config:
+                raise BadArgument(f"{cls.__name__} needs `{key}`: {kinds(cls)[name].expects}.", f"/{key}")
+        return cls(**{known[key]: value for key, value in config.items() if key in known})
 
     def get_config(self) -> dict[str, Json]:
         """Return the arguments in their JSON form, as `from_config` takes them."""
-        return {name: kind.write(getattr(self, name)) for name, kind in kinds(type(self)).items()}
+        return {
+            self.called.get(name, name): kind.write(getattr(self, name)) for name, kind in kinds(type(self)).items()
+        }
 
 
 def _read(kind: Kind, name: str, value: Any) -> Any:
@@ -92,7 +96,7 @@ def _read(kind: Kind, name: str, value: Any) -> Any:
             raise BadArgument(f"`{name}` must be {kind.expects}, but got {shown(value)}{detail}.") from None
 
 
-def _unknown(cls: type, key: str, known: Mapping[str, Kind]) -> BadArgument:
+def _unknown(cls: type, key: str, known: Mapping[str, str]) -> BadArgument:
     close = get_close_matches(str(key)[:100], known, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else f" It takes: {', '.join(known)}."
     return BadArgument(f"{cls.__name__} has no argument {shown(key)}.{hint}", f"/{key}")

@@ -65,7 +65,7 @@ def describe(cls: type[Description]) -> Json:
     for name, kind in kinds(cls).items():
         default = default_of(cls, name)
         argument = {
-            "name": name,
+            "name": cls.called.get(name, name),
             "takes": kind.expects,
             "required": default is MISSING,
             "meaning": meanings.get(name, ""),

@@ -46,6 +46,7 @@ class _Reader:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.count = 0
+        self.characters = 0
 
     def model(self, value: Any, depth: int) -> Layer:
         if not isinstance(value, Mapping) or not isinstance(value.get("class_name"), str):
@@ -62,6 +63,7 @@ class _Reader:
         with within("class_name"):
             cls = LAYERS[name]
         with within("config"):
+            self.check_texts(config)
             return cls.from_config(self.with_layers(cls, config, depth))
 
     def with_layers(self, cls: type[Layer], config: Any, depth: int) -> Any:
@@ -99,6 +101,16 @@ class _Reader:
                 with within(index):
                     layers.append(self.model(each, depth + 1))
         return Sequential(tuple(layers), **beside)
+
+    def check_texts(self, config: Any) -> None:
+        """Bound what all functions of a model are long together, before any is read."""
+        for each in config.values() if isinstance(config, Mapping) else ():
+            text = each.get("source") if isinstance(each, Mapping) else each
+            self.characters += len(text) if isinstance(text, str) else 0
+        if self.characters > self.limits.max_function_characters:
+            raise TooLarge(
+                f"All functions of a model may have {self.limits.max_function_characters:,} characters together."
+            )
 
     def check(self, more: int, depth: int) -> None:
         if depth >= self.limits.max_depth:

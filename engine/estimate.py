@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from math import ceil
 from typing import TYPE_CHECKING, TypedDict
 
-from engine.model import Placed, Sequential
+from engine.model import Placed, Sequential, branches_of
 
 if TYPE_CHECKING:
     from engine.compiled import Compile
@@ -55,4 +55,5 @@ def _values(placed: Iterable[Placed]) -> int:
         count += inner.values(each.input_shape)
         if isinstance(inner, Sequential):
             count += _values(inner.place(each.input_shape))
+        count += sum(_values(branch.placed) for branch in branches_of(inner))
     return count

@@ -9,6 +9,7 @@ class Limits:
 
     max_layers: int = 1_000
     max_depth: int = 20
+    max_function_characters: int = 100_000
     max_parameters: int = 500_000_000
     max_memory_bytes: int = 8 * 2**30
     max_batch_size: int = 65_536

@@ -148,8 +148,8 @@ class Sequential(Layer):
     def call(self, x: Tensor | tuple[Tensor, ...], w: Weights, run: Run) -> Tensor:
         """Compute the output from one tensor, or from one for each input."""
         own = by_layer(w)
-        for each in self.layers:
-            with nullcontext() if each.transparent else run.scoped(each.name):
+        for index, each in enumerate(self.layers):
+            with within("config", index), nullcontext() if each.transparent else run.scoped(each.name):
                 x = each.call(x, w if each.transparent else own.get(each.name, {}), run)  # type: ignore[arg-type]
         return x  # type: ignore[return-value]
 

@@ -6,10 +6,11 @@ import ast
 import inspect
 import math
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 from engine.errors import BadArgument, DefinitionError
-from engine.expressions.functions import DTYPES, FUNCTIONS
+from engine.expressions.table import DTYPES, FUNCTIONS
 from engine.expressions.tree import Cut, Node, Number
 from engine.registry import shown
 
@@ -18,14 +19,21 @@ MAX_AXIS = 8
 MAX_INDEX = 2**31
 
 Translate = Callable[[ast.expr], Node]
+Several = Callable[[ast.expr], "Node | tuple[Node, ...]"]
 Bound = tuple[
     tuple[tuple[str, "Node | tuple[Node, ...]"], ...], tuple[tuple[str, Node], ...], tuple[tuple[str, Any], ...]
 ]
 
 
+@cache
+def parameters_of(name: str) -> Mapping[str, inspect.Parameter]:
+    """Return the parameters of one of K's functions."""
+    return inspect.signature(FUNCTIONS[name]).parameters
+
+
 def callable_functions() -> dict[str, list[str]]:
     """Name every function of `K` that a text may call, with its parameters."""
-    called = {name: list(inspect.signature(FUNCTIONS[name]).parameters) for name in FUNCTIONS}
+    called = {name: list(parameters_of(name)) for name in FUNCTIONS}
     return dict(sorted((called | {"epsilon": [], "floatx": []}).items()))
 
 
@@ -49,13 +57,13 @@ def number_of(node: ast.expr, value: Any = None) -> float:
     return float(value)
 
 
-def bind(call: ast.Call, name: str, translate: Translate) -> Bound:
-    """Read the arguments of a call: tensors, operands (tensors or numbers), and constants.
+def bind(call: ast.Call, name: str, translate: Translate, several: Several) -> Bound:
+    """Read the arguments of a call: tensors, lists of them, operands (tensors or numbers), and constants.
 
     Raises:
         BadArgument: One is missing, too many, unknown, or of the wrong kind.
     """
-    parameters = inspect.signature(FUNCTIONS[name]).parameters
+    parameters = parameters_of(name)
     tensors: list[tuple[str, Node | tuple[Node, ...]]] = []
     operands, constants = [], []
     for parameter, node in _named(call, name, parameters).items():
@@ -63,7 +71,7 @@ def bind(call: ast.Call, name: str, translate: Translate) -> Bound:
         if kind == "Tensor":
             tensors.append((parameter, translate(node)))
         elif kind == "list[Tensor]":
-            tensors.append((parameter, _several(node, translate)))
+            tensors.append((parameter, several(node)))
         elif kind == "Operand":
             operands.append((parameter, translate(node)))
         else:
@@ -90,12 +98,6 @@ def _named(call: ast.Call, name: str, parameters: Mapping[str, inspect.Parameter
 # -- constants ----------------------------------------------------------------------------------
 
 
-def _several(node: ast.expr, translate: Translate) -> tuple[Node, ...]:
-    if not isinstance(node, ast.List | ast.Tuple) or not node.elts:
-        raise refusal(node, "Write a list of tensors.")
-    return tuple(translate(each) for each in node.elts)
-
-
 def _float(node: ast.expr, translate: Translate) -> float:
     number = translate(node)
     if not isinstance(number, Number):
@@ -118,11 +120,15 @@ def _axis(node: ast.expr, translate: Translate) -> int:
 
 
 def _axes(node: ast.expr, translate: Translate) -> int | tuple[int, ...] | None:
+    axes = _axis_of_each(node, translate)
+    if isinstance(axes, tuple) and (not axes or len(set(axes)) != len(axes)):
+        raise refusal(node, "Name each axis once.")
+    return axes
+
+
+def _axis_of_each(node: ast.expr, translate: Translate) -> int | tuple[int, ...] | None:
     if isinstance(node, ast.List | ast.Tuple):
-        axes = tuple(_axis(each, translate) for each in node.elts)
-        if not axes or len(set(axes)) != len(axes):
-            raise refusal(node, "Name each axis once.")
-        return axes
+        return tuple(_axis(each, translate) for each in node.elts)
     return None if _is_none(node) else _axis(node, translate)
 
 
@@ -131,6 +137,14 @@ def _count(node: ast.expr, translate: Translate) -> int:
     if not 1 <= count <= 1_000_000:
         raise refusal(node, f"This argument must be from 1 to 1,000,000, but is {count}.")
     return count
+
+
+def _lengths(node: ast.expr, translate: Translate) -> tuple[int, ...]:
+    each = node.elts if isinstance(node, ast.List | ast.Tuple) else [node]
+    lengths = tuple(_integer(one, translate) for one in each)
+    if not 0 < len(lengths) <= MAX_AXIS or not all(-1 <= length <= 1_000_000 for length in lengths):
+        raise refusal(node, f"Write 1 to {MAX_AXIS} whole numbers up to 1,000,000.")
+    return lengths
 
 
 def _flag(node: ast.expr, translate: Translate) -> bool:
@@ -157,11 +171,13 @@ def _is_none(node: ast.expr) -> bool:
 ARGUMENTS: Mapping[str, Callable[[ast.expr, Translate], Any]] = {
     "Axis": _axis,
     "Axes": _axes,
+    "AxisOfEach": _axis_of_each,
     "Axis | None": lambda node, translate: None if _is_none(node) else _axis(node, translate),
     "bool": _flag,
     "int": _count,
     "float": _float,
     "float | None": lambda node, translate: None if _is_none(node) else _float(node, translate),
+    "Lengths": _lengths,
     "Dtype": _dtype,
 }
 

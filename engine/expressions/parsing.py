@@ -20,7 +20,10 @@ ALLOWED = (
 )
 
 
-def parse(source: Any) -> ast.Lambda | ast.FunctionDef:
+Parsed = ast.Lambda | ast.FunctionDef
+
+
+def parse(source: Any) -> Parsed:
     """Parse the text of one function.
 
     Raises:
@@ -38,7 +41,7 @@ def parse(source: Any) -> ast.Lambda | ast.FunctionDef:
         raise TooLarge(f"The text cannot be parsed. {ALLOWED}") from None
     function = body[0].value if len(body) == 1 and isinstance(body[0], ast.Expr) else body[0] if body else None
     if len(body) != 1 or not isinstance(function, ast.Lambda | ast.FunctionDef):
-        message = "`source` must be one lambda or one def of (y_true, y_pred). K is there without an import."
+        message = "`source` must be one lambda or one def. K is there without an import."
         raise refusal(body[min(1, len(body) - 1)], message) if body else BadArgument(message)
     _check_size(function)
     return function

@@ -9,9 +9,20 @@ from typing import Any
 from engine.arguments import Name, kind_of
 from engine.errors import BadArgument, DefinitionError, within
 from engine.expressions.arguments import Bound, bind, index_of, number_of, refusal
-from engine.expressions.functions import FUNCTIONS
-from engine.expressions.parsing import ALLOWED, parse
-from engine.expressions.tree import ARITHMETIC, Arithmetic, Call, Expression, Item, Node, Number, Variable
+from engine.expressions.parsing import ALLOWED, Parsed, parse
+from engine.expressions.table import FUNCTIONS
+from engine.expressions.tree import (
+    ARITHMETIC,
+    Arithmetic,
+    Call,
+    Element,
+    Every,
+    Expression,
+    Item,
+    Node,
+    Number,
+    Variable,
+)
 from engine.numbers import EPSILON
 from engine.registry import shown
 
@@ -57,7 +68,27 @@ def read_expression(value: Any, unnamed: str | None = None) -> Expression:
         function = parse(value["source"])
         if name is None and isinstance(function, ast.FunctionDef):
             name = _read_name(function.name, "")
-        return _Reader(function).expression(name or unnamed, value["source"])
+        return _Reader(function, _pair(function)).expression(name or unnamed, value["source"])
+
+
+def read_layer(function: Parsed, source: str, arguments: Mapping[str, float], many: bool) -> Expression:
+    """Read a function of one tensor, or of a list of tensors, and of constants.
+
+    Args:
+        function: What the text was parsed to.
+        source: The text.
+        arguments: The constants, by the names of the further parameters.
+        many: Whether the first parameter is a list of tensors.
+
+    Raises:
+        DefinitionError: It does what a custom function may not; the message has line and column.
+    """
+    first, constants = _with_constants(function, arguments)
+    reader = _Reader(function, (first,), {first} if many else set(), constants)
+    expression = reader.expression("function", source)
+    if expression.results[0][0]:
+        raise refusal(function, "This function returns one tensor, not a dict.")
+    return expression
 
 
 def _read_name(value: Any, where: str) -> str:
@@ -78,12 +109,26 @@ def _read_name(value: Any, where: str) -> str:
 
 
 class _Reader:
-    """Translates one function; `names` holds what each name stands for at this point of the text."""
+    """Translates one function; `names` holds what each name stands for at this point of the text.
 
-    def __init__(self, function: ast.Lambda | ast.FunctionDef) -> None:
+    Args:
+        function: The function.
+        parameters: The names of its tensors.
+        lists: Those of them that are lists of tensors.
+        constants: What its other parameters are.
+    """
+
+    def __init__(
+        self,
+        function: Parsed,
+        parameters: tuple[str, ...],
+        lists: set[str] | None = None,
+        constants: Mapping[str, Number] | None = None,
+    ) -> None:
         self.function = function
-        self.parameters = _parameters(function)
-        self.names: dict[str, Number | None] = dict.fromkeys(self.parameters)
+        self.parameters = parameters
+        self.lists = lists or set()
+        self.names: dict[str, Number | None] = {**dict.fromkeys(parameters), **(constants or {})}
         self.steps: list[tuple[str, Node]] = []
 
     def expression(self, name: str | None, source: str) -> Expression:
@@ -116,6 +161,7 @@ class _Reader:
             raise refusal(target, "Assign to a plain name that is not K.")
         node = self.node(statement.value)
         self.names[target.id] = node if isinstance(node, Number) else None
+        self.lists.discard(target.id)
         self.steps.append((target.id, node))
 
     def dictionary(self, returned: ast.Dict) -> list[tuple[str, Node]]:
@@ -162,7 +208,32 @@ class _Reader:
             known = ", ".join(self.names)
             hint = "K is called: `K.mean(…)`." if node.id == "K" else f"There are {known}, and K's functions."
             raise refusal(node, f"There is no value named {shown(node.id)}. {hint}")
+        if node.id in self.lists:
+            raise refusal(
+                node,
+                f"`{node.id}` is a list of tensors: take one, such as {node.id}[0], or all of them, such as "
+                f"K.concatenate({node.id}).",
+            )
         return self.names[node.id] or Variable(_at(node), node.id)
+
+    def several(self, node: ast.expr) -> Node | tuple[Node, ...]:
+        if isinstance(node, ast.Name) and node.id in self.lists:
+            return Every(_at(node), node.id)
+        if not isinstance(node, ast.List | ast.Tuple) or not node.elts:
+            raise refusal(node, "Write a list of tensors.")
+        return tuple(self.node(each) for each in node.elts)
+
+    def number(self, node: ast.expr) -> float:
+        """Translate what must be a constant."""
+        value = self.node(node)
+        if not isinstance(value, Number):
+            raise refusal(node, "A default must be a number.")
+        return value.number
+
+    def element(self, node: ast.expr, name: str, index: tuple[Any, ...]) -> Node:
+        if len(index) != 1 or not isinstance(index[0], int):
+            raise refusal(node, f"`{name}` is a list of tensors: take one by its number, such as {name}[0].")
+        return Element(_at(node), name, index[0])
 
     def arithmetic(self, node: ast.BinOp) -> Node:
         if type(node.op) not in SIGNS:
@@ -205,7 +276,7 @@ class _Reader:
             FUNCTIONS[function.attr]
         except DefinitionError as error:
             raise refusal(node, error.message, type(error)) from None
-        bound: Bound = bind(node, function.attr, self.node)
+        bound: Bound = bind(node, function.attr, self.node, self.several)
         return Call(_at(node), function.attr, *bound)
 
     def item(self, node: ast.Subscript) -> Node:
@@ -213,22 +284,51 @@ class _Reader:
         index = tuple(index_of(part) for part in parts)
         if not index or index.count(None) > 1:
             raise refusal(node, "A subscript has one `...` at most, and is not empty.")
+        if isinstance(node.value, ast.Name) and node.value.id in self.lists:
+            return self.element(node, node.value.id, index)
         of = self.node(node.value)
         if isinstance(of, Number):
             raise refusal(node, "A number has no parts.")
         return Item(_at(node), of, index)
 
 
-def _parameters(function: ast.Lambda | ast.FunctionDef) -> tuple[str, str]:
+def _parameters(function: Parsed, takes: str) -> tuple[list[str], list[ast.expr]]:
+    """Name a function's parameters, and list the defaults of the last of them."""
     given = function.args
-    names = [each.arg for each in (*given.posonlyargs, *given.args)]
-    extra = given.vararg or given.kwarg or given.kwonlyargs or given.defaults or given.kw_defaults
-    annotated = any(each.annotation for each in given.args)
-    if len(names) != 2 or len(set(names)) != 2 or "K" in names or extra or annotated:
-        raise refusal(
-            function, "A custom function takes exactly (y_true, y_pred), without defaults, annotations, * or **."
-        )
-    return names[0], names[1]
+    every = [*given.posonlyargs, *given.args]
+    names = [each.arg for each in every]
+    extra = given.vararg or given.kwarg or given.kwonlyargs or given.kw_defaults
+    if extra or len(set(names)) != len(names) or "K" in names or any(each.annotation for each in every):
+        raise refusal(function, takes)
+    return names, given.defaults
+
+
+def _pair(function: Parsed) -> tuple[str, ...]:
+    takes = "A custom function takes exactly (y_true, y_pred), without defaults, annotations, * or **."
+    names, defaults = _parameters(function, takes)
+    if len(names) != 2 or defaults:
+        raise refusal(function, takes)
+    return tuple(names)
+
+
+def _with_constants(function: Parsed, arguments: Mapping[str, float]) -> tuple[str, dict[str, Number]]:
+    """Name the first parameter, and give each of the others its constant."""
+    takes = "This function takes its input, then constants with names of their own, without annotations, * or **."
+    names, defaults = _parameters(function, takes)
+    if not names or len(defaults) >= len(names):
+        raise refusal(function, takes)
+    reader = _Reader(function, ())
+    constants = {}
+    for name, node in zip(names[len(names) - len(defaults) :], defaults, strict=True):
+        constants[name] = Number(_at(node), reader.number(node))
+    for name, value in arguments.items():
+        if name not in names[1:]:
+            raise refusal(function, f"`arguments` gives {shown(name)}, but this function takes ({', '.join(names)}).")
+        constants[name] = Number(_at(function), float(value))
+    for name in names[1:]:
+        if name not in constants:
+            raise refusal(function, f"`{name}` has no value: give it in `arguments`, or a default.")
+    return names[0], constants
 
 
 def _is_text(node: ast.expr) -> bool:
@@ -239,7 +339,7 @@ def _is_k(node: ast.expr) -> bool:
     return isinstance(node, ast.Name) and node.id == "K"
 
 
-def _at(node: ast.expr) -> str:
+def _at(node: ast.expr | Parsed) -> str:
     return f"line {node.lineno}, column {node.col_offset + 1}"
 
 

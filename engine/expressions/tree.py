@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import BadData
-from engine.expressions.functions import FUNCTIONS, MAX_VALUES, check_pair, real
+from engine.expressions.table import FUNCTIONS, MAX_VALUES, check_broadcast, real
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,6 +51,8 @@ class Scope:
         Raises:
             BadData: They are too many together.
         """
+        if isinstance(value, tuple):
+            return value
         self.spent += 1 if isinstance(value, float) else value.numel()
         if self.spent > MAX_TOGETHER:
             raise BadData(f"A custom function may make {MAX_TOGETHER:,} values in all, but this one makes more.")
@@ -117,6 +119,21 @@ class Variable(Node):
 
 
 @dataclass(frozen=True)
+class Every(Variable):
+    """All tensors of a parameter that is a list of them."""
+
+
+@dataclass(frozen=True)
+class Element(Variable):
+    """One tensor of a parameter that is a list of them."""
+
+    index: int
+
+    def value(self, scope: Scope) -> Any:
+        return scope.names[self.name][self.index]
+
+
+@dataclass(frozen=True)
 class Arithmetic(Node):
     """Two operands and a sign of `ARITHMETIC`."""
 
@@ -126,7 +143,7 @@ class Arithmetic(Node):
 
     def value(self, scope: Scope) -> Any:
         left, right = real(self.left.compute(scope)), real(self.right.compute(scope))
-        check_pair(left, right)
+        check_broadcast(left, right)
         return ARITHMETIC[self.sign](left, right)
 
     def parts(self) -> Iterator[Node]:
@@ -186,19 +203,19 @@ class Item(Node):
 
 @dataclass(frozen=True)
 class Expression:
-    """A function of targets and predictions, read from source text.
+    """A function of tensors, read from source text.
 
     Args:
         name: What it is called in logs; a function of several results goes by their names instead.
         source: The text.
-        parameters: The names of targets and predictions.
+        parameters: The names of its tensors: targets and predictions, a layer's input, or a list of those.
         steps: The assignments, in order.
         results: What is returned: one result under an empty name, or several under their own.
     """
 
     name: str | None
     source: str
-    parameters: tuple[str, str]
+    parameters: tuple[str, ...]
     steps: tuple[tuple[str, Node], ...]
     results: tuple[tuple[str, Node], ...]
 
@@ -209,8 +226,8 @@ class Expression:
 
     @property
     def uses_prediction(self) -> bool:
-        """Whether what it returns depends on the prediction."""
-        names = {self.parameters[1]}
+        """Whether what it returns depends on the prediction, the last of its tensors."""
+        names = {self.parameters[-1]}
         for name, node in self.steps:
             if node.mentions(names):
                 names.add(name)
@@ -219,16 +236,27 @@ class Expression:
         return any(node.mentions(names) for _, node in self.results)
 
     def values(self, t: Tensor, p: Tensor, result: int = 0) -> Tensor:
-        """Compute one of the results.
+        """Compute one of the results from targets and predictions.
 
         Raises:
             BadData: The tensors do not fit what the text does with them.
         """
-        scope = Scope(dict(zip(self.parameters, (t, p), strict=True)), like=p)
+        return self._computed(Scope(dict(zip(self.parameters, (t, p), strict=True)), like=p), result)
+
+    def of(self, given: Tensor | tuple[Tensor, ...]) -> Tensor:
+        """Compute the result from a layer's input, or from a list of tensors.
+
+        Raises:
+            BadData: The tensors do not fit what the text does with them.
+        """
+        first = given[0] if isinstance(given, tuple) else given
+        return self._computed(Scope({self.parameters[0]: given}, like=real(first)), 0)
+
+    def _computed(self, scope: Scope, result: int) -> Tensor:
         for name, node in self.steps:
             scope.names[name] = node.compute(scope)
         value = real(scope.tensor(self.results[result][1].compute(scope)))
-        return value.to(p.dtype)  # type: ignore[no-any-return]
+        return value.to(scope.like.dtype)  # type: ignore[no-any-return]
 
     def metric(self, result: int) -> Callable[[Tensor, Tensor], Tensor]:
         """Return one of the results as a metric: its mean over the batch."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 from engine import activations
-from engine.arguments import DimOrdering, Json, Kind, PositiveInt, Shape, Wrong
+from engine.arguments import DimOrdering, Kind, PositiveInt, Shape, Wrong
 from engine.constraints import Constraint
-from engine.errors import BadArgument, ShapeMismatch
+from engine.errors import ShapeMismatch
 from engine.initializations import Initialization
 from engine.layer import Weight, Weights, known_axis, layer, shape_text
 from engine.layers.kernels import ConvolvingImages, convolve
@@ -87,24 +87,7 @@ class Deconvolution2D(ConvolvingImages):
     b_constraint: Constraint | None = None
     bias: bool = True
 
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Deconvolution2D:
-        """Make one from its JSON form, where the shape is called `output_shape`."""
-        if isinstance(config, Mapping):
-            if "deconvolved_shape" in config or "output_shape" not in config:
-                raise BadArgument("Deconvolution2D needs `output_shape`, the shape of what it gives.", "/output_shape")
-            config = {("deconvolved_shape" if key == "output_shape" else key): each for key, each in config.items()}
-        try:
-            return super().from_config(config)
-        except BadArgument as wrong:
-            if wrong.where == "/deconvolved_shape":
-                raise BadArgument(str(wrong).replace("deconvolved_shape", "output_shape"), "/output_shape") from None
-            raise
-
-    def get_config(self) -> dict[str, Json]:
-        """Return the arguments in Keras 1's form."""
-        config = super().get_config()
-        return config | {"output_shape": config.pop("deconvolved_shape")}
+    called = {"deconvolved_shape": "output_shape"}
 
     def output_shape(self, input_shape: Shape) -> Shape:
         super().output_shape(self.deconvolved_shape)

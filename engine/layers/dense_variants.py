@@ -10,9 +10,9 @@ from engine.activations import ACTIVATIONS, check_activation
 from engine.arguments import PositiveInt, Shape
 from engine.constraints import Constraint
 from engine.errors import ShapeMismatch
+from engine.gradients import largest
 from engine.initializations import Initialization
 from engine.layer import Layer, Weight, Weights, WithInputDim, known_axis, layer, shape_text
-from engine.layers.windows import largest
 from engine.regularizers import Regularizer
 
 if TYPE_CHECKING:

@@ -9,6 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from engine.arguments import Json, Kind, Shape, Wrong
 from engine.errors import BadArgument, BadModel, ShapeMismatch, within
+from engine.expressions.arrangements import batch_product
+from engine.expressions.forms import Arguments, OutputShape, agreed, with_types
+from engine.expressions.shapes import infer
+from engine.expressions.table import real
+from engine.expressions.tree import Expression
+from engine.expressions.written import Function, Written, is_text
+from engine.gradients import larger
 from engine.layer import Input, Layer, Layers, Memory, Settle, Weight, Weights, layer, shape_text
 from engine.numbers import EPSILON
 
@@ -20,10 +27,25 @@ if TYPE_CHECKING:
 MODES = ("sum", "mul", "concat", "ave", "cos", "dot", "max")
 
 
-def _mode(value: Any) -> str:
-    if value not in MODES:
-        raise Wrong
-    return str(value)
+def _mode(value: Any) -> str | Function:
+    if isinstance(value, str) and not is_text(value):
+        if value not in MODES:
+            raise Wrong("a function cannot be found by its name")
+        return value
+    return Function.read(value)
+
+
+def _written(value: Any) -> Json:
+    return value.to_json() if isinstance(value, Written) else value
+
+
+def _output_mask(value: Any) -> Any:
+    return value if value is None or isinstance(value, bool) else Function.read(value)
+
+
+def _nothing(value: Any) -> None:
+    if value is not None:
+        raise Wrong("only Keras 1's functional models have nodes")
 
 
 def _dot_axes(value: Any) -> int | tuple[int, int]:
@@ -37,7 +59,17 @@ def _dot_axes(value: Any) -> int | tuple[int, int]:
     return (pair[0], pair[1])
 
 
-Mode = Annotated[str, Kind("one of " + ", ".join(repr(each) for each in MODES), _mode)]
+Mode = Annotated[
+    str | Function,
+    Kind(
+        f"one of {', '.join(map(repr, MODES))}, or a function of a list of tensors in Python, such as "
+        '{"source": "lambda x: x[0] - x[1]"}',
+        _mode,
+        _written,
+    ),
+]
+OutputMask = Annotated[bool | Function | None, Kind("a function, true, false or null", _output_mask, _written)]
+Nothing = Annotated[None, Kind("null", _nothing)]
 DotAxes = Annotated[
     int | tuple[int, int],
     Kind("an integer, or a list of two", _dot_axes, lambda value: list(value) if isinstance(value, tuple) else value),
@@ -54,9 +86,16 @@ class Merge(Layer):
     Args:
         layers: Two branches or more: models, or layers that declare the shape of their input.
         mode: How they are joined: added, multiplied, joined along an axis, averaged, by the cosine of the angle
-            between them, by their product along an axis, or by their maximum.
+            between them, by their product along an axis, by their maximum, or by a function of the list of them, given
+            as Python source text, which is read and never run as Python.
         concat_axis: For "concat": along which axis, the batch's included.
         dot_axes: For "dot" and "cos": over which axis, the batch's included; or one for each branch.
+        declared_shape: For a function: the shape of what it gives, without the batch axis, or a function of the list of
+            whole shapes; it need not be given, and is only checked.
+        output_mask: For a function, in Keras 1: what mask it gives; without effect, for branches hand over no masks.
+        arguments: Numbers for a function's other parameters.
+        node_indices: Taken for compatibility, as null.
+        tensor_indices: Taken for compatibility, as null.
 
     Shape:
         `(n, ...), (n, ...) -> (n, ...)`, as the mode has it; "dot" and "cos" of two vectors give `(n, 1)`
@@ -66,7 +105,7 @@ class Merge(Layer):
 
     Raises:
         BadModel: There are fewer than two branches.
-        BadArgument: An axis is none of the branches'.
+        BadArgument: An axis is none of the branches', or a function's text does more than it may.
         ShapeMismatch: The branches' outputs do not go together.
     """
 
@@ -74,7 +113,14 @@ class Merge(Layer):
     mode: Mode = "sum"
     concat_axis: int = -1
     dot_axes: DotAxes = -1
+    declared_shape: OutputShape | None = None
+    output_mask: OutputMask = None
+    arguments: Arguments = None
+    node_indices: Nothing = None
+    tensor_indices: Nothing = None
 
+    called = {"declared_shape": "output_shape"}
+    unwritten = frozenset({"node_indices", "tensor_indices"})
     holds = ("layers",)
     transparent = True
     ignored = frozenset({"mode_type", "output_shape_type", "output_mask_type"})
@@ -84,6 +130,13 @@ class Merge(Layer):
             raise BadModel(f"A Merge joins two layers or more, but gets {len(self.layers)}.", "/layers")
         if self.mode in ("dot", "cos") and len(self.layers) != 2:
             raise BadModel(f'A Merge of mode "{self.mode}" joins two layers, but gets {len(self.layers)}.', "/layers")
+        with within("mode"):
+            self.expression  # noqa: B018  # refuses what it may not hold
+
+    @cached_property
+    def expression(self) -> Expression | None:
+        """What a function as mode computes."""
+        return self.mode.expression(self.arguments or (), many=True) if isinstance(self.mode, Function) else None
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Merge:
@@ -95,7 +148,7 @@ class Merge(Layer):
         return super().from_config(config)
 
     def get_config(self) -> dict[str, Json]:
-        config = super().get_config()
+        config = with_types(super().get_config(), self, "mode", "output_shape", "output_mask")
         del config["trainable"]
         return config
 
@@ -131,8 +184,11 @@ class Merge(Layer):
         return False
 
     def weights(self, input_shape: Shape) -> Iterator[Weight]:
+        found: dict[str, Weight] = {}
         for each in self.layers:
-            yield from each.weights(_declared(each))
+            for weight in each.weights(_declared(each)):
+                found.setdefault(weight.name, weight)  # branches may share a layer
+        return iter(found.values())
 
     def memories(self, input_shape: Shape) -> Iterator[Memory]:
         for each in self.layers:
@@ -141,10 +197,11 @@ class Merge(Layer):
     def call(self, x: Tensor | tuple[Tensor, ...], w: Weights, run: Run) -> Tensor:
         given = dict(zip((each.name for each in self.inputs()), x if isinstance(x, tuple) else (x,), strict=True))
         outputs = []
-        for each in self.layers:
+        for index, each in enumerate(self.layers):
             taken = tuple(given[one.name] for one in each.inputs())
             run.mask = None
-            outputs.append(each.call(taken if len(taken) > 1 else taken[0], w, run))  # type: ignore[arg-type]
+            with within("config", "layers", index):
+                outputs.append(real(each.call(taken if len(taken) > 1 else taken[0], w, run)))  # type: ignore[arg-type]
         run.mask = None
         return self._join(outputs)
 
@@ -153,6 +210,8 @@ class Merge(Layer):
     @cached_property
     def joined(self) -> Shape:
         """The shape of the output."""
+        if self.expression is not None:
+            return self._computed_shape(self.expression)
         if self.mode == "concat":
             return self._concat_shape()
         if self.mode == "dot":
@@ -162,6 +221,13 @@ class Merge(Layer):
             if shape != first:
                 raise self._clash(shape, f'Mode "{self.mode}" takes equal shapes.')
         return self._dot_shape() if self.mode == "cos" else first
+
+    def _computed_shape(self, expression: Expression) -> Shape:
+        place = self.mode.place if isinstance(self.mode, Function) else ()
+        with within("config"):
+            with within("mode", *place):
+                inferred = infer(expression, self.shapes, many=True)
+            return agreed(inferred, self.declared_shape, self.shapes, f"Layer {self.name} (Merge)")
 
     def _clash(self, shape: Shape, rule: str) -> ShapeMismatch:
         index = self.shapes.index(shape)
@@ -209,42 +275,29 @@ class Merge(Layer):
     def _join(self, outputs: Sequence[Tensor]) -> Tensor:
         import torch
 
+        if self.expression is not None:
+            with within("config", "mode", "source"):
+                return self.expression.of(tuple(outputs))
         if self.mode == "concat":
             return torch.cat(list(outputs), self.concat_axis)
         if self.mode == "dot":
-            return self._product(outputs[0], outputs[1])
+            return batch_product(outputs[0], outputs[1], *self._summed)
         if self.mode == "cos":
             return self._cosine(outputs[0], outputs[1])
-        total = reduce(JOINS[self.mode], outputs)
+        total = reduce(JOINS[str(self.mode)], outputs)
         return total / len(outputs) if self.mode == "ave" else total
 
-    def _product(self, left: Tensor, right: Tensor) -> Tensor:
-        import torch
-
-        a, b = self._summed
-        names = "abcdefghijklmnopqrstuvwxyz"
-        one = names[: left.ndim]
-        other = names[left.ndim : left.ndim + right.ndim]
-        other = one[0] + other[1:b] + one[a] + other[b + 1 :]
-        kept = one[:a] + one[a + 1 :] + other[1:b] + other[b + 1 :]
-        product = torch.einsum(f"{one},{other}->{kept}", left, right)
-        return product.unsqueeze(1) if product.ndim == 1 else product
-
     def _cosine(self, left: Tensor, right: Tensor) -> Tensor:
-        squares = self._product(left, left) * self._product(right, right)
-        return self._product(left, right) / squares.clamp(min=0.0).sqrt().clamp(min=EPSILON)
-
-
-def _larger(left: Tensor, right: Tensor) -> Tensor:
-    """Take the larger of two tensors, element by element; where they are equal, the first one learns."""
-    return left.where(left >= right, right)
+        axes = self._summed
+        squares = batch_product(left, left, *axes) * batch_product(right, right, *axes)
+        return batch_product(left, right, *axes) / squares.clamp(min=EPSILON**2).sqrt()
 
 
 JOINS: Mapping[str, Any] = {
     "sum": lambda left, right: left + right,
     "ave": lambda left, right: left + right,
     "mul": lambda left, right: left * right,
-    "max": _larger,
+    "max": larger,
 }
 
 

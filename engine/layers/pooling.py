@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.arguments import DimOrdering, PositiveInt, Shape
 from engine.errors import ShapeMismatch
+from engine.gradients import largest
 from engine.layer import Layer, Weights, layer, shape_text
 from engine.layers.windows import (
     Border,
@@ -16,7 +17,6 @@ from engine.layers.windows import (
     channels_back,
     channels_first,
     crop,
-    largest,
     output_length,
     spatial_axes,
 )

@@ -152,9 +152,3 @@ class Windows:
 def with_spatial(batch: int | None, lengths: Sequence[int | None], channels: int | None, dim_ordering: str) -> Shape:
     """Put a shape together."""
     return (batch, channels, *lengths) if dim_ordering == "th" else (batch, *lengths, channels)
-
-
-def largest(x: Tensor, axis: int) -> Tensor:
-    """Take the maximum along an axis; its whole gradient goes to every element that is equal to it, as on Theano."""
-    top = x.detach().amax(axis, keepdim=True)
-    return top.squeeze(axis) + ((x - x.detach()) * (x == top)).sum(axis)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from engine.compiled import Compile
+from engine.errors import within
 from engine.layer import Weight
 from engine.model import Sequential
 from engine.optimizers import Optimizer
@@ -111,11 +112,11 @@ class Step:
     def predict(self, state: State, x: tuple[Tensor, ...]) -> tuple[Tensor, State]:
         """Return the outputs of a test pass, and the state in which it leaves stateful layers."""
         run = Run()
-        return self.model.call(_fed(x), self.weights(state), run), _moved(state, run)
+        return self._called(x, self.weights(state), run), _moved(state, run)
 
     def rehearse(self, state: State, batch: Batch, noise: Noise) -> None:
         """Make a training pass and throw it away, so that `noise` learns what is asked of it."""
-        self.model.call(_fed(batch.x), self.weights(state), Run(noise))
+        self._called(batch.x, self.weights(state), Run(noise))
 
     def train(self, state: State, batch: Batch, drawn: Sequence[Tensor]) -> State:
         """Take one step with the noise drawn for it; `totals` grows by the loss and the metrics before it."""
@@ -137,10 +138,14 @@ class Step:
         run = Run()
         return self._score(self.weights(state), batch, run)[1], _moved(state, run)
 
+    def _called(self, x: tuple[Tensor, ...], weights: Mapping[str, Tensor], run: Run) -> Tensor:
+        with within("model"):
+            return self.model.call(x if len(x) > 1 else x[0], weights, run)
+
     def _score(self, weights: Mapping[str, Tensor], batch: Batch, run: Run) -> tuple[Tensor, Tensor]:
         if self.compiled is None or batch.y is None:
             raise RuntimeError("only a compiled model with targets can be judged")
-        p = self.model.call(_fed(batch.x), weights, run)
+        p = self._called(batch.x, weights, run)
         loss = self.compiled.loss_of(batch.y, p, batch.w, run.mask)
         for each in self.penalised:
             if each.regularizer:
@@ -184,10 +189,6 @@ def _cut(vector: Tensor, weights: Sequence[Weight]) -> Iterator[tuple[Weight, Te
     pieces = vector.split_with_sizes([each.size for each in weights]) if weights else ()
     for each, piece in zip(weights, pieces, strict=True):
         yield each, piece.view(each.shape)
-
-
-def _fed(x: tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
-    return x if len(x) > 1 else x[0]
 
 
 def _moved(state: State, run: Run) -> State:

@@ -11,7 +11,7 @@ from engine.compiled import Compile
 from engine.errors import BadArgument, BadData, DefinitionError, TooLarge
 from engine.expressions import read_expression
 from engine.expressions.arguments import ARGUMENTS
-from engine.expressions.functions import FUNCTIONS
+from engine.expressions.table import FUNCTIONS
 from tests.engine.yard import Notebook, plan_of, sequential, training
 
 T = torch.tensor([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
@@ -97,6 +97,22 @@ MEANS = [
     ("K.any(y_pred > 1, axis=-1) + K.all(y_true)", torch.tensor([0.0, 0.0, 1.0])),
     ("K.std(y_pred, axis=0) + K.var(y_pred)", P.std(0, correction=0) + P.var(correction=0)),
     ("K.in_top_k(y_pred, K.argmax(y_true), 2)", torch.ones(3)),
+    ("K.switch(y_true > 0, y_pred, -1)", torch.where(T > 0, P, -torch.ones(3, 2))),
+    ("K.logsumexp(y_pred, axis=-1)", P.exp().sum(-1).log()),
+    ("K.gather(y_pred, K.argmax(y_true))", P[T.argmax(-1)]),
+    ("K.tile(y_pred, (2, 1))", torch.cat([P, P])),
+    ("K.tile(y_pred, 2)", torch.cat([P, P], 1)),
+    ("K.repeat_elements(y_pred, 2, axis=1)", P[:, [0, 0, 1, 1]]),
+    ("K.repeat(y_pred, 4)", torch.stack([P] * 4, 1)),
+    ("K.batch_dot(y_true, y_pred, axes=1)", (T * P).sum(1, keepdim=True)),
+    ("K.batch_dot(K.repeat(y_true, 3), K.repeat(y_pred, 4), [2, 2])", (T * P).sum(1)[:, None, None].expand(3, 3, 4)),
+    ("K.batch_dot(K.repeat(y_true, 3), K.expand_dims(y_pred))", (T * P).sum(1)[:, None, None].expand(3, 3, 1)),
+    ("K.permute_dimensions(K.repeat(y_pred, 4), (0, 2, 1))", P[:, :, None].expand(3, 2, 4)),
+    ("K.reshape(y_pred, (-1, 3))", P.reshape(2, 3)),
+    ("K.reverse(y_pred, 1) + K.reverse(y_true, [0, 1])", P.flip(1) + T.flip(0, 1)),
+    ("K.stack([y_true, y_pred])", torch.stack([T, P])),
+    ("K.one_hot(K.argmax(y_pred), 3)", torch.eye(3)[P.argmax(-1)]),
+    ("K.temporal_padding(K.expand_dims(y_pred), padding=2)", torch.nn.functional.pad(P, (2, 2))[..., None]),
 ]  # fmt: skip
 
 
@@ -138,6 +154,44 @@ def test_a_custom_function_can_be_traced_for_the_compiler():
     custom = read("lambda t, p: K.mean(K.square(t - p) * (p > 0.5) + K.log(2.), axis=-1)")
     traced = make_fx(lambda t, p: custom.values(t, p), tracing_mode="fake")(T, P)
     torch.testing.assert_close(traced(T + 1, P / 2), custom.values(T + 1, P / 2))
+
+
+def test_a_row_that_is_not_there_is_no_number():
+    taken = value("K.gather(y_pred, y_true * 3)")
+    assert taken[0, 1].isnan().all()
+    torch.testing.assert_close(taken[0, 0], P[0])
+    torch.testing.assert_close(value("K.gather(y_pred, -y_true)")[0, 1], P[-1])
+
+
+@pytest.mark.parametrize(
+    ("body", "slopes"),
+    [
+        ("K.max(y_pred, axis=-1)", [1, 1]),
+        ("K.min(y_pred, axis=-1)", [1, 1]),
+        ("K.max(y_pred)", [1, 1]),
+        ("K.maximum(y_pred, y_true)", [1, 1]),
+        ("K.maximum(y_true, y_pred)", [0, 0]),
+        ("K.minimum(y_pred, y_true)", [1, 1]),
+        ("K.minimum(y_true, y_pred)", [0, 0]),
+        ("K.maximum(y_pred, 0.)", [1, 1]),
+        ("K.clip(y_pred, 0, 1)", [1, 1]),
+        ("K.abs(y_pred)", [0, 0]),
+        ("K.relu(y_pred)", [0.5, 0.5]),
+        ("K.relu(y_pred, alpha=0.5)", [0.75, 0.75]),
+    ],
+)
+def test_slopes_at_ties_are_theanos(body, slopes):
+    t, p = torch.zeros(1, 2), torch.zeros(1, 2, requires_grad=True)
+    value(body, t, p).sum().backward()
+    torch.testing.assert_close(p.grad, torch.tensor([slopes], dtype=torch.float32))
+
+
+@pytest.mark.parametrize("body", ["K.maximum(y_true, y_pred)", "K.minimum(y_true, y_pred)"])
+@pytest.mark.parametrize("which", [0, 1])
+def test_what_is_no_number_is_never_passed_over(body, which):
+    pair = [torch.zeros(1), torch.zeros(1)]
+    pair[which] += float("nan")
+    assert value(body, *pair).isnan().all()
 
 
 def test_what_shall_be_optimised_has_a_slope():

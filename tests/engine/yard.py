@@ -11,6 +11,12 @@ from engine.plan import ArraySpec, Plan
 from engine.training.loop import Training
 
 GOLDEN = Path(__file__).parent.parent / "golden"
+#: What the functions were whose bytecode a record holds: the place of the layer, and the text of each argument.
+SOURCES = {
+    "lambda_square": (1, {"function": "lambda x: x ** 2"}),
+    "merge_lambda": (0, {"mode": "lambda ts: ts[0] - 2 * ts[1]", "output_shape": "lambda shapes: shapes[0]"}),
+    "merge_lambda_tuple_shape": (0, {"mode": "lambda ts: K.concatenate([ts[0] * ts[1], ts[0]], axis=-1)"}),
+}
 
 
 class Notebook:
@@ -71,20 +77,29 @@ class Golden:
         self.folder = GOLDEN / case
         self.facts = json.loads((self.folder / "history.json").read_text())
         self.data = self.table(case)
+        self.recorded = json.loads((self.folder / "model.json").read_text())
         self.model = json.loads((self.folder / "model.json").read_text())
         for index, arguments in UNWRITTEN.get(case, {}).items():
             self.model["config"][index]["config"] |= arguments
+        index, sources = SOURCES.get(case, (0, {}))
+        for argument, source in sources.items():
+            self.model["config"][index]["config"] |= {argument: {"source": source}, f"{argument}_type": "source"}
 
     @staticmethod
     def table(case: str) -> dict[str, np.ndarray]:
         with np.load(GOLDEN / case / "data.npz") as file:
             return {name: file[name] for name in file.files}
 
+    def x(self, prefix: str = "") -> Any:
+        """Refer to the input, or to each of several."""
+        count = len([name for name in self.data if name.startswith(f"{prefix}x_")])
+        return [f"d/{prefix}x_{index}" for index in range(count)] if count else f"d/{prefix}x"
+
     def body(self) -> dict[str, Any]:
         fit = {
             key: value for key, value in self.facts["fit"].items() if key not in ("sample_weight", "validation_data")
         }
-        scored: dict[str, Any] = {"x": "d/x", "y": "d/y", "batch_size": fit["batch_size"]}
+        scored: dict[str, Any] = {"x": self.x(), "y": "d/y", "batch_size": fit["batch_size"]}
         if "called after every epoch" in self.facts["note"]:
             fit["reset_states"] = "epoch"
         evaluated = scored | {"reset_states": True}
@@ -94,14 +109,15 @@ class Golden:
                 evaluated["sample_weight"] = "d/sample_weight"
         if self.facts["fit"]["validation_data"]:
             fit["validation_data"] = {
-                name: f"d/val_{name}" for name in ("x", "y", "sample_weight") if f"val_{name}" in self.data
+                name: f"d/val_{name}" for name in ("y", "sample_weight") if f"val_{name}" in self.data
             }
+            fit["validation_data"]["x"] = self.x("val_")
         return {
             "model": self.model,
             "compile": self.facts["compile"],
             "fit": fit | scored,
             "evaluate": evaluated,
-            "predict": {"x": "d/x", "batch_size": fit["batch_size"]},
+            "predict": {"x": self.x(), "batch_size": fit["batch_size"]},
             "dim_ordering": "th",  # what the records were made with
         }
 
