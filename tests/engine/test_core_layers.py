@@ -6,7 +6,7 @@ import torch
 
 from engine.definition import read_model
 from engine.errors import BadArgument, ShapeMismatch
-from engine.layers.windows import largest
+from engine.gradients import largest
 from tests.engine.yard import Notebook, sequential, training
 
 RNG = np.random.default_rng(3)

@@ -70,6 +70,10 @@ def sequential(*layers: Any) -> dict[str, Any]:
 UNWRITTEN: dict[str, dict[int, dict[str, Any]]] = {"prelu_shared": {1: {"shared_axes": [2, 3]}}}
 
 
+#: Records whose evaluations were made without the weights of the fit; so were those of fits with a validation split.
+JUDGED_WITHOUT_WEIGHTS = {"weights_sample_3d"}
+
+
 class Golden:
     """One case that the real Keras 1.2.2 recorded."""
 
@@ -105,7 +109,7 @@ class Golden:
         evaluated = scored | {"reset_states": True}
         if self.facts["fit"]["sample_weight"]:
             scored["sample_weight"] = "d/sample_weight"
-            if "validation_split" not in fit:  # where there is one, the record was made without weights
+            if "validation_split" not in fit and self.folder.name not in JUDGED_WITHOUT_WEIGHTS:
                 evaluated["sample_weight"] = "d/sample_weight"
         if self.facts["fit"]["validation_data"]:
             fit["validation_data"] = {
