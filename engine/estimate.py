@@ -37,6 +37,8 @@ def estimate(
     activations = _values(model.placed)
     held = activations * batch_size * (2 if fit else 1)
     steps = ceil(fed.samples / fit.batch_size) if fit and fed else 0
+    if fit and fed and fit.samples_per_epoch is not None:
+        steps = ceil(fit.samples_per_epoch * steps / fed.samples)  # on average: a short batch ends some passes
     epochs = max(0, fit.nb_epoch - fit.initial_epoch) if fit else 0
     return {
         "parameters": total,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.arguments import Shape
@@ -28,6 +28,7 @@ class Fed:
         sample_weight: The weights, if there are any.
         samples: How many rows are used; a validation split takes its share off.
         held_out: How many rows at the end are held out for validation.
+        batch_size: Samples at a time, where validation data has a say in it.
     """
 
     x: tuple[Source, ...]
@@ -35,6 +36,7 @@ class Fed:
     sample_weight: Source | None
     samples: int
     held_out: int = 0
+    batch_size: int | None = None
 
     def sources(self) -> Iterator[Source]:
         """Iterate over all sources."""
@@ -68,11 +70,10 @@ def _validation(model: Sequential, compiled: Compile, fit: Fit, describe: Descri
     value = fit.validation_data
     if isinstance(value, list) and len(value) in (2, 3):  # Keras 1's tuple
         value = dict(zip(("x", "y", "sample_weight"), value, strict=False))
-    if not isinstance(value, Mapping) or not {"x", "y"} <= set(value) <= {"x", "y", "sample_weight"}:
+    if not isinstance(value, Mapping) or not {"x", "y"} <= set(value) <= {"x", "y", "sample_weight", "batch_size"}:
         raise BadReference(f'`validation_data` must be {{"x": …, "y": …}}, but got {shown(value)}.')
-    return match_scored(
-        model, compiled, Evaluate.from_config({**value, "batch_size": fit.batch_size}), describe, limits
-    )
+    use = Evaluate.from_config({"batch_size": fit.batch_size, **value})
+    return replace(match_scored(model, compiled, use, describe, limits), batch_size=use.batch_size)
 
 
 def match_scored(model: Sequential, compiled: Compile, use: Fit | Evaluate, describe: Describe, limits: Limits) -> Fed:

@@ -59,6 +59,9 @@ class Fit(Description):
         class_weight: Weight of each class in the loss.
         sample_weight: Weight of each sample, or of each step with the temporal mode.
         initial_epoch: The epoch to begin with.
+        samples_per_epoch: Samples after which an epoch ends, as with `fit_generator`: batches come in the data's order,
+            again and again, and an epoch begins where the one before it ended.
+        nb_val_samples: Samples to validate on after an epoch, taken from the validation data in the same way.
         reset_states: When stateful layers forget: "never", as in Keras 1; after every "epoch" and its validation; or
             when the whole "fit" is done.
     """
@@ -75,6 +78,8 @@ class Fit(Description):
     class_weight: ClassWeight | None = None
     sample_weight: Data | None = None
     initial_epoch: CountInt = 0
+    samples_per_epoch: PositiveInt | None = None
+    nb_val_samples: PositiveInt | None = None
     reset_states: Annotated[str, one_of("never", "epoch", "fit")] = "never"
 
 
@@ -88,6 +93,7 @@ class Evaluate(Description):
         batch_size: Samples at a time.
         verbose: Taken for compatibility.
         sample_weight: Weight of each sample.
+        val_samples: Samples to judge on, as with `evaluate_generator`: batches in the data's order, again and again.
         reset_states: Whether stateful layers forget first.
     """
 
@@ -96,6 +102,7 @@ class Evaluate(Description):
     batch_size: PositiveInt = 32
     verbose: CountInt = 1
     sample_weight: Data | None = None
+    val_samples: PositiveInt | None = None
     reset_states: bool = False
 
 

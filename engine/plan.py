@@ -163,6 +163,10 @@ class _Reading:
     def check_fit(self, fit: Fit) -> None:
         if fit.nb_epoch > self.limits.max_epochs:
             raise TooLarge(f"`nb_epoch` may be {self.limits.max_epochs:,}, but is {fit.nb_epoch:,}.", "/fit/nb_epoch")
+        if fit.nb_val_samples is not None and fit.validation_data is None:
+            raise BadArgument(
+                "`nb_val_samples` says how much of `validation_data` to take, and there is none.", "/fit/nb_val_samples"
+            )
         if len(fit.callbacks or ()) > self.limits.max_callbacks:
             raise TooLarge(f"A job may have {self.limits.max_callbacks} callbacks.", "/fit/callbacks")
         if fit.nb_epoch <= fit.initial_epoch:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.training.loop import Progress
+    from engine.training.watching import Progress
 
 #: How much of the newest speed goes into the shown one.
 _FRESH = 0.5

@@ -114,6 +114,16 @@ class Feed:
                 yield self._batch([each[offset : offset + steps * batch_size] for each in block], steps)
                 offset += steps * batch_size
 
+    def stream(self, batch_size: int, start: int, samples: int) -> Iterator[Batch]:
+        """Iterate over the batches again and again, from number `start` on, until so many samples have come."""
+        number, seen = start, 0
+        while seen < samples:
+            for batch in self.batches(batch_size, None, number % self.steps(batch_size)):
+                number, seen = number + 1, seen + batch.size
+                yield batch
+                if seen >= samples:
+                    return
+
     def _rows(self, first: int, last: int, order: Order | None) -> Order | slice:
         if order is None:
             return slice(self.rows.start + first, self.rows.start + last)

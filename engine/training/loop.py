@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,41 +26,9 @@ from engine.training.noise import NoiseSource
 from engine.training.step import State, Step
 from engine.training.tables import tables_of
 from engine.training.threads import threads_for
+from engine.training.watching import Progress, Watcher
 
 COMPILER_POLL_SECONDS = 0.02
-
-
-class Watcher(Protocol):
-    """What a training run tells; any of these may raise to leave, and the state is then consistent."""
-
-    def batch(self) -> None:
-        """Hear that a batch is done, or that the first one waits for the compiler."""
-        ...
-
-    def epoch(self, epoch: int, logs: Logs) -> None:
-        """Hear that an epoch is done, validation included."""
-        ...
-
-    def artifact(self, name: str, write: Callable[[Path], None]) -> None:
-        """Keep a file that a callback asks for."""
-        ...
-
-    def warning(self, message: str) -> None:
-        """Hear of something the user should know."""
-        ...
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a run is; the phase is "compile", "fit", "evaluate" or "predict", `metrics` the epoch's means so far."""
-
-    phase: str
-    epoch: int
-    nb_epoch: int
-    step: int
-    total_steps: int
-    samples: int
-    metrics: Logs
 
 
 class Training:
@@ -97,6 +64,7 @@ class Training:
         self.steps = 0
         self.samples = 0
         self.counted = 0
+        self.validated = 0  # batches, over all epochs
         self.history: dict[str, Any] = {"epoch": [], "series": {}}
         self.callbacks = (plan.fit.callbacks if plan.fit else None) or ()
         self.callback_states = [each.begin() for each in self.callbacks]
@@ -172,6 +140,7 @@ class Training:
             "steps": self.steps,
             "samples": self.samples,
             "counted": self.counted,
+            "validated": self.validated,
             "history": self.history,
             "callbacks": self.callback_states,
             "stop_training": self.stop_training,
@@ -195,6 +164,7 @@ class Training:
         self.seed = self.noise.seed = facts["seed"]
         self.phase, self.epoch, self.done = facts["phase"], facts["epoch"], facts["done"]
         self.steps, self.samples, self.counted = facts["steps"], facts["samples"], facts["counted"]
+        self.validated = facts["validated"]
         self.history, self.callback_states = facts["history"], facts["callbacks"]
         self.stop_training, self.warned = facts["stop_training"], set(facts["warned"])
         self.stepper.compiles = facts["compiles"]
@@ -237,8 +207,9 @@ class Training:
         self._watcher = watcher
         train, held_out = self._load(fit)
         with closing(self.stepper), torch.no_grad():
-            whole = max(1, len(train) // fit.batch_size)
-            self.stepper.begin(self.state, next(train.batches(fit.batch_size)), whole)
+            if fit.samples_per_epoch is None:
+                whole = max(1, len(train) // fit.batch_size)
+                self.stepper.begin(self.state, next(train.batches(fit.batch_size)), whole)
             while self.epoch < fit.nb_epoch and not self.stop_training:
                 self._begin_epoch()
                 self._train_epoch(fit, train, watcher)
@@ -264,6 +235,11 @@ class Training:
                 callback.epoch_begin(state, self.epoch, self)
 
     def _train_epoch(self, fit: Fit, train: Feed, watcher: Watcher) -> None:
+        if fit.samples_per_epoch is not None:
+            for batch in train.stream(fit.batch_size, self.steps, fit.samples_per_epoch - self.counted):
+                self._train_batch(batch)
+                watcher.batch()
+            return
         order = order_of(fit, len(train), self.seed, self.epoch)
         while self.done < train.steps(fit.batch_size):
             self._await_compiler(watcher)
@@ -291,7 +267,7 @@ class Training:
         logs = self._means()
         self._check_finite(logs)
         if held_out is not None:
-            logs |= {f"val_{name}": value for name, value in self._judge(held_out, fit.batch_size).items()}
+            logs |= {f"val_{name}": value for name, value in self._validate(fit, held_out).items()}
         if fit.reset_states == "epoch":
             self.reset_states()
         for callback, state in zip(self.callbacks, self.callback_states, strict=True):
@@ -302,6 +278,18 @@ class Training:
         self.epoch, self.done, self.counted = self.epoch + 1, 0, 0
         self.state["totals"] = torch.zeros_like(self.state["totals"])
         return logs
+
+    def _validate(self, fit: Fit, held_out: Feed) -> Logs:
+        apart = self.plan.fed_validation
+        size = apart.batch_size if apart and apart.batch_size else fit.batch_size
+        if fit.nb_val_samples is None:
+            return self._judge(held_out.batches(size), None)
+        return self._judge(self._counted(held_out.stream(size, self.validated, fit.nb_val_samples)), None)
+
+    def _counted(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        for batch in batches:
+            self.validated += 1
+            yield batch
 
     def _means(self) -> Logs:
         means = (self.state["totals"] / max(1, self.counted)).tolist()
@@ -323,7 +311,8 @@ class Training:
             return {}
         self._enter("evaluate", self.plan.evaluate.reset_states)
         feed, _ = self.loader.feed(self.plan.fed_evaluate)
-        return self._judge(feed, self.plan.evaluate.batch_size, watcher)
+        size, samples = self.plan.evaluate.batch_size, self.plan.evaluate.val_samples
+        return self._judge(feed.stream(size, 0, samples) if samples else feed.batches(size), watcher)
 
     def _enter(self, phase: str, forget: bool) -> None:
         """Leave the fit behind; a checkpoint from now on still holds what stateful layers remember at its end."""
@@ -333,15 +322,15 @@ class Training:
         if forget:
             self.reset_states()
 
-    def _judge(self, feed: Feed, batch_size: int, watcher: Watcher | None = None) -> Logs:
-        totals = torch.zeros_like(self.state["totals"])
+    def _judge(self, batches: Iterator[Batch], watcher: Watcher | None) -> Logs:
+        totals, seen = torch.zeros_like(self.state["totals"]), 0
         with torch.no_grad():
-            for batch in feed.batches(batch_size):
+            for batch in batches:
                 values, self.state = self.step.test(self.state, batch)
-                totals = totals + values.double() * batch.size
+                totals, seen = totals + values.double() * batch.size, seen + batch.size
                 if watcher:
                     watcher.batch()
-        return dict(zip(self.names, (totals / len(feed)).tolist(), strict=True))
+        return dict(zip(self.names, (totals / seen).tolist(), strict=True))
 
     def predict(self, watcher: Watcher) -> NDArray[Any]:
         """Return the outputs for the plan's prediction data, `(n, ...)`, or their classes."""
