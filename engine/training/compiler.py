@@ -105,13 +105,20 @@ def main() -> None:
     torch.set_num_threads(recipe.threads)
     with torch.no_grad(), config.patch(compile_threads=1):  # no pool of processes that would outlive this one
         graph, steps = trace(recipe)
-        library = compile_fx_aot(graph, [*steps.examples])
-    part = target.with_suffix(f".{os.getpid()}.part")
-    shutil.copy(str(library), part)
-    part.replace(target.with_suffix(f".{steps.steps}.so"))
+        library = Path(str(compile_fx_aot(graph, [*steps.examples])))
+    for suffix in (".json", ".so"):  # beside a library lies what it tells of operations that are not torch's own
+        _put(library.with_suffix(suffix), target.with_suffix(f".{steps.steps}{suffix}"))
     kept = sorted(target.parent.glob("*.so"), key=lambda path: path.stat().st_mtime)
     for path in kept[:-KEPT_FILES]:
         path.unlink(missing_ok=True)
+        path.with_suffix(".json").unlink(missing_ok=True)
+
+
+def _put(made: Path, target: Path) -> None:
+    if made.exists():
+        part = target.with_suffix(f".{os.getpid()}.part")
+        shutil.copy(made, part)
+        part.replace(target)
 
 
 if __name__ == "__main__":
