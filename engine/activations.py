@@ -25,7 +25,10 @@ def linear(x: Tensor) -> Tensor:
 @ACTIVATIONS.register("relu")
 def relu(x: Tensor) -> Tensor:
     """`max(x, 0)`, whose slope at 0 is a half, as in Keras 1 on Theano."""
-    return 0.5 * (x + x.abs())
+    from engine.slopes import Relu
+
+    y: Tensor = Relu.apply(x)  # type: ignore[no-untyped-call]
+    return y
 
 
 @ACTIVATIONS.register("sigmoid")

@@ -84,9 +84,12 @@ class Convolving(Layer):
 
 def convolve(x: Tensor, kernel: Tensor, b: Tensor | None, windows: Windows, groups: int = 1) -> Tensor:
     """Correlate with a kernel, the channels being first; `same` pads both sides alike and drops the surplus."""
+    import torch
     from torch.nn import functional
 
     conv = getattr(functional, f"conv{windows.rank}d")
+    if windows.rank == 2 and x.device.type == "cpu":  # oneDNN then need not rearrange images for every layer
+        x = x.contiguous(memory_format=torch.channels_last)
     y = conv(x, kernel, b, windows.stride, windows.margin, windows.rates, groups)
     lengths: Any = [
         output_length(length, reach, windows.border_mode, stride)

@@ -45,13 +45,23 @@ def padded(x: Tensor, windows: Windows, value: float) -> Tensor:
 
 
 def max_pool(x: Tensor, windows: Windows) -> Tensor:
-    """Take the largest of each window, axis by axis, so that ties need no more room than the input."""
+    """Take the largest of each window: axis by axis where windows overlap, so that ties need no more room."""
     import torch
 
     y = padded(x, windows, torch.finfo(x.dtype).min)
+    if windows.size == windows.stride:
+        return _largest_of_tiles(y, windows.size)
     for axis, (size, stride) in enumerate(zip(windows.size, windows.stride, strict=True), 2):
         if (size, stride) != (1, 1):
             y = largest(y.unfold(axis, size, stride), -1)
+    return y
+
+
+def _largest_of_tiles(x: Tensor, size: tuple[int, ...]) -> Tensor:
+    from engine.slopes import LargestOfTiles
+
+    whole = [length // tile * tile for length, tile in zip(x.shape[2:], size, strict=True)]
+    y: Tensor = LargestOfTiles.apply(crop(x, whole), size)  # type: ignore[no-untyped-call]
     return y
 
 

@@ -76,7 +76,7 @@ def trace(recipe: Recipe) -> tuple[Any, Steps]:
     """Trace as many steps as one call shall take.
 
     Raises:
-        SystemExit: Even a single step is too large.
+        SystemExit: Even a single step is too large, or compiling it would not pay.
     """
     # inductor's own sum of an embedding's gradient has threads add in any order; torch's kernel is repeatable
     whole = torch.ops.aten.embedding_dense_backward.default
@@ -84,6 +84,8 @@ def trace(recipe: Recipe) -> tuple[Any, Steps]:
     table = {op: parts for op, parts in select_decomp_table().items() if op is not whole}
     single = Steps(recipe, 1)
     graph = _traced(single, table)
+    if any(str(node.target).startswith("trainyard.") for node in graph.graph.nodes):
+        raise SystemExit("A step goes through sequences by loops of its own, which take as long when compiled.")
     operations = len(graph.graph.nodes)
     if operations > MOST_OPERATIONS:
         raise SystemExit(f"A step has {operations} operations; at most {MOST_OPERATIONS} are compiled.")

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from math import prod
-
 from engine.layers.embeddings import Embedding
+from engine.layers.recurring import Recurring
+from engine.model import Placed
 from engine.plan import Plan
 from engine.training.tables import tables_of
 
 #: Below so many multiplications a step, one thread is faster than several (measured on 2 cores).
 SMALL_STEP = 50_000_000
-#: What a value of a convolution or a recurrent layer costs at least; in a dense one it costs a row of parameters, and
-#: in an embedding nothing.
+#: What a value of a convolution costs at least; in a dense layer it costs a row of parameters.
 PER_VALUE = 100
+#: What share of that others do not cost: a row that is looked up costs nothing, a recurrent value a few dozen.
+CHEAP = {Embedding: 1.0, Recurring: 0.75}
 
 
 def threads_for(plan: Plan, available: int) -> int:
@@ -25,9 +26,11 @@ def is_small(plan: Plan) -> bool:
     batch = max((each.batch_size for each in (plan.fit, plan.evaluate, plan.predict) if each), default=32)
     apart = tables_of(plan.model, plan.compile, plan.fit.batch_size) if plan.fit else ()
     parameters = plan.estimate["parameters"] - sum(each.weight.size for each in apart)
-    looked_up = sum(
-        prod(axis or 1 for axis in each.output_shape[1:])
-        for each in plan.model.leaves()
-        if isinstance(each.layer, Embedding)
-    )
-    return 3 * batch * (parameters + PER_VALUE * (plan.estimate["activations"] - looked_up)) < SMALL_STEP
+    values = plan.estimate["activations"] - sum(map(_cheap_values, plan.model.leaves()))
+    return 3 * batch * (parameters + PER_VALUE * values) < SMALL_STEP
+
+
+def _cheap_values(placed: Placed) -> float:
+    """Count those values of a layer that cost nothing, against what others cost."""
+    share = next((share for kind, share in CHEAP.items() if isinstance(placed.layer, kind)), 0.0)
+    return share * placed.layer.values(placed.input_shape)

@@ -165,6 +165,20 @@ def reading_run():
 
 
 @pytest.mark.slow
+def test_steps_that_loop_through_a_sequence_stay_eager(long):
+    data = {"x": np.ones((12, 3, 2), dtype=np.float32), "y": np.ones((12, 4), dtype=np.float32)}
+    run = training(
+        data,
+        model=sequential(("LSTM", {"output_dim": 4, "input_shape": [3, 2]})),
+        compile={"optimizer": "sgd", "loss": "mse"},
+        fit={"x": "d/x", "y": "d/y", "batch_size": 2, "nb_epoch": 2},
+    )
+    run.fit(Notebook())
+    assert run.steps == 12
+    assert not run.stepper.compiles
+
+
+@pytest.mark.slow
 def test_a_compiled_embedding_is_repeatable_on_many_threads_and_running_averages_move_as_eagerly(long, monkeypatch):
     monkeypatch.setattr(loop, "threads_for", lambda *_: 4)
     try:

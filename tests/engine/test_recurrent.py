@@ -11,7 +11,6 @@ from engine.errors import BadArgument, BadModel, ShapeMismatch
 from engine.layer import LAYERS
 from engine.layers.recurrent import GRU, LSTM
 from engine.run import Recorder, Run
-from engine.training import compilation
 from tests.engine.yard import Notebook, plan_of, sequential, training
 
 RNG = np.random.default_rng(4)
@@ -362,29 +361,3 @@ def test_convlstm2d_drops_for_each_gate_and_sequence():
 )
 def test_images_that_do_not_fit_are_refused(error, says, config):
     refused(error, "/config/0", says, ("ConvLSTM2D", CONV | config))
-
-
-# -- compiled steps -----------------------------------------------------------------------------
-
-
-@pytest.mark.slow
-def test_a_compiled_step_of_a_recurrent_layer_gives_the_eager_numbers(monkeypatch):
-    def run():
-        made = training(
-            {"x": MASKED, "y": np.ones((6, 2), dtype=np.float32)},
-            model=sequential(
-                MASKING, ("LSTM", {"output_dim": 4, "return_sequences": True}), ("GRU", {"output_dim": 2})
-            ),
-            compile={"optimizer": "sgd", "loss": "mse"},
-            fit={"x": "d/x", "y": "d/y", "batch_size": 3, "nb_epoch": 3},
-        )
-        made.fit(Notebook())
-        return made
-
-    eager = run()
-    monkeypatch.setattr(compilation, "WORTHWHILE_STEPS", 1)
-    monkeypatch.setattr(compilation, "SWITCH_STEP", 0)
-    compiled = run()
-    assert compiled.stepper.compiles
-    for key, ours in compiled.weights().items():
-        np.testing.assert_allclose(ours, eager.weights()[key], rtol=1e-4, atol=1e-6)
