@@ -37,14 +37,14 @@ from engine.training.threads import is_small
 
 log = logging.getLogger(__name__)
 
-#: A job with fewer steps is over before compiling would have paid: measured on two cores, it takes some thirty
+#: A job with fewer steps is over before compiling would have paid: measured on two cores, it takes some forty
 #: seconds, and saves about nine tenths of a millisecond a step.
 WORTHWHILE_STEPS = 30_000
 #: So many steps are taken eagerly while the compiler works; less would be idle waiting, more would be slow steps where
 #: the code is in the cache already.
 SWITCH_STEP = 12_000
 #: A call of several small steps costs little more than the steps themselves; with more, compiling takes longer.
-MOST_STEPS = 8
+MOST_STEPS = 5
 #: So many compiled steps are kept for later jobs of the same architecture.
 KEPT_FILES = 200
 

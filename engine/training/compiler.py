@@ -30,6 +30,12 @@ from engine.training.noise import cut, widths
 from engine.training.step import Step
 from engine.training.tables import Lean, tables_of
 
+OPTIONS = {
+    "compile_threads": 1,  # no pool of processes that would outlive this one
+    # headers would take longer to compile beforehand than they save
+    "cpp_cache_precompile_headers": False,
+    "aot_inductor.precompile_headers": False,
+}
 #: A graph of more operations takes the compiler too long: several steps of a large model, or a very large one.
 MOST_OPERATIONS = 2_500
 
@@ -105,7 +111,7 @@ def main() -> None:
     told = json.load(sys.stdin)
     recipe = Recipe(**told | {"x": [(shape, dtype) for shape, dtype in told["x"]]})
     torch.set_num_threads(recipe.threads)
-    with torch.no_grad(), config.patch(compile_threads=1):  # no pool of processes that would outlive this one
+    with torch.no_grad(), config.patch(OPTIONS):
         graph, steps = trace(recipe)
         library = Path(str(compile_fx_aot(graph, [*steps.examples])))
     for suffix in (".json", ".so"):  # beside a library lies what it tells of operations that are not torch's own
