@@ -186,7 +186,8 @@ class Loader:
         return Feed(x, y, w, kept), Feed(x, y, w, held_out) if fed.held_out else None
 
     def _column(self, array: Array, wanted: Input) -> Column:
-        dtype = torch.int64 if wanted.dtype in ("int32", "int64", "uint8") else torch.float32
+        indices = wanted.layer is not None and wanted.layer.natural_dtype == "int32"  # others compute with numbers
+        dtype = torch.int64 if indices and wanted.dtype in ("int32", "int64", "uint8") else torch.float32
         rows = array.reshape(as_rows(array.shape))
         if wanted.layer is not None:
             wanted.layer.check_values(rows)

@@ -227,6 +227,17 @@ def test_an_array_too_large_to_hold_is_read_as_it_is_needed(monkeypatch, tmp_pat
     assert all((a == b.x[0]).all() for a, b in zip(held, mapped.batches(8, order), strict=True))
 
 
+@pytest.mark.parametrize("layer", ["Dense", "LSTM"])
+def test_a_layer_that_computes_takes_whole_numbers_as_numbers(layer):
+    x = np.arange(24).reshape(2, 3, 4)
+    body = {
+        "model": sequential((layer, {"output_dim": 2, "input_shape": [3, 4], "input_dtype": "int32"})),
+        "predict": {"x": "d/x"},
+    }
+    told = training({"x": x}, **body).predict(Notebook())
+    np.testing.assert_array_equal(told, training({"x": x.astype(np.float32)}, **body).predict(Notebook()))
+
+
 def test_s54_one_hot_targets_may_come_from_labels():
     run = training(
         DATA,
