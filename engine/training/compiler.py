@@ -18,7 +18,6 @@ from torch import Tensor
 from torch._inductor import config
 from torch._inductor.compile_fx import compile_fx_aot
 from torch._inductor.decomposition import select_decomp_table
-from torch._inductor.lowering import make_fallback
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from engine.compiled import Compile
@@ -84,18 +83,18 @@ def trace(recipe: Recipe) -> tuple[Any, Steps]:
     Raises:
         SystemExit: Even a single step is too large, or compiling it would not pay.
     """
-    # inductor's own sum of an embedding's gradient has threads add in any order; torch's kernel is repeatable
     whole = torch.ops.aten.embedding_dense_backward.default
-    make_fallback(whole, warn=False, override_decomp=True)  # type: ignore[no-untyped-call]
     table = {op: parts for op, parts in select_decomp_table().items() if op is not whole}
     single = Steps(recipe, 1)
     graph = _traced(single, table)
     if any(str(node.target).startswith("trainyard.") for node in graph.graph.nodes):
         raise SystemExit("A step goes through sequences by loops of its own, which take as long when compiled.")
+    if any(node.target is whole for node in graph.graph.nodes):
+        raise SystemExit("A compiled sum of an embedding's gradient may have threads add in any order.")
     operations = len(graph.graph.nodes)
     if operations > MOST_OPERATIONS:
         raise SystemExit(f"A step has {operations} operations; at most {MOST_OPERATIONS} are compiled.")
-    if operations * recipe.steps > MOST_OPERATIONS or single.step.tables:  # a table's rows are taken out batch by batch
+    if operations * recipe.steps > MOST_OPERATIONS:
         return graph, single
     several = Steps(recipe, recipe.steps)
     return _traced(several, table), several

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from engine.errors import BadFile
-from engine.training import compilation, tables, threads
+from engine.training import tables, threads
 from tests.engine.test_training import Killed, killer
 from tests.engine.yard import Notebook, plan_of, sequential, training
 
@@ -283,25 +283,6 @@ def test_weights_that_are_taken_are_copied_and_what_the_optimizer_remembers_is_f
     fitted(run)
     assert all((given[key] == kept[key]).all() for key in kept)
     assert not (run.weights()["e/W"] == kept["e/W"]).all()
-
-
-@pytest.mark.slow
-def test_a_compiled_run_gives_the_eager_numbers_and_resumes_to_the_last_bit(monkeypatch, tmp_path):
-    eager = fitted(run_of())
-    monkeypatch.setattr(compilation, "WORTHWHILE_STEPS", 1)
-    monkeypatch.setattr(compilation, "SWITCH_STEP", 2)
-    first = run_of()
-    with pytest.raises(Killed):
-        first.fit(Notebook(killer(9)))
-    first.save(tmp_path / "checkpoint")
-    second = run_of()
-    second.restore(tmp_path / "checkpoint")
-    whole, second = fitted(run_of()), fitted(second)
-    assert whole.stepper.compiles
-    assert whole.step.tables
-    assert second.weights_sha256() == whole.weights_sha256()
-    for ours, theirs in zip(whole.weights().values(), eager.weights().values(), strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
 def test_a_step_never_copies_the_table():
