@@ -1,7 +1,9 @@
 """A running yard, and a small client that speaks plain HTTP to it."""
 
 import io
+import json
 import time
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 
 from tests.trainyard.yards import UpCommand
 
+EXAMPLES = Path(__file__).parent.parent.parent / "examples/sequential"
 TERMINAL = ("succeeded", "failed", "cancelled")
 
 
@@ -85,6 +88,11 @@ class Service:
         with h5py.File(io.BytesIO(answer.content)) as file:
             file.visititems(lambda name, item: found.update({name: item[()]}) if hasattr(item, "shape") else None)
         return found
+
+
+def example(name):
+    """Read one of the guide's models as a job."""
+    return json.loads((EXAMPLES / f"{name}.json").read_text())
 
 
 def model_of(*layers):

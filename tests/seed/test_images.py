@@ -1,24 +1,17 @@
 """Rows S77–S85 and S91–S103 of the seed document, over HTTP: the VGG-like network and image captioning."""
 
 import io
-import json
 import math
-from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
-from tests.seed.conftest import model_of
+from tests.seed.conftest import example, model_of
 
 pytestmark = pytest.mark.xdist_group("seed")
 
-EXAMPLES = Path(__file__).parent.parent.parent / "examples/sequential"
 RNG = np.random.default_rng(31)
-
-
-def example(name):
-    return json.loads((EXAMPLES / f"{name}.json").read_text())
 
 
 def summary(service, job):

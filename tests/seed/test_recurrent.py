@@ -1,22 +1,14 @@
 """Rows S09, S11, S14, S16, S17, S86–S90 and S104–S121 of the seed document, over HTTP: recurrent layers."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from tests.seed.conftest import model_of
+from tests.seed.conftest import example, model_of
 
 pytestmark = pytest.mark.xdist_group("seed")
 
-EXAMPLES = Path(__file__).parent.parent.parent / "examples/sequential"
 RNG = np.random.default_rng(41)
 STATEFUL = model_of(("LSTM", {"output_dim": 4, "stateful": True, "batch_input_shape": [2, 3, 5]}))
-
-
-def example(name):
-    return json.loads((EXAMPLES / f"{name}.json").read_text())
 
 
 def told(service, model):
