@@ -68,7 +68,8 @@ class Cell(Protocol):
         ...
 
 
-def _buffer(first: Tensor, steps: int) -> Tensor:
+def buffer(first: Tensor, steps: int) -> Tensor:
+    """Return room for a state before and after each step, with the first in its place."""
     buffer = first.new_empty(steps + 1, *first.shape)
     buffer[0] = first
     return buffer
@@ -92,7 +93,8 @@ def _slopes(z: Tensor, a: Tensor, sigma: Act, phi: Act, gates: int) -> Tensor:
     return torch.cat([sigma.slope(z[..., :gates], a[..., :gates]), phi.slope(z[..., gates:], a[..., gates:])], -1)
 
 
-def _flat(x: Tensor) -> Tensor:
+def flat(x: Tensor) -> Tensor:
+    """Put all steps of all samples into one axis."""
     return x.reshape(-1, x.shape[-1])
 
 
@@ -103,7 +105,7 @@ class SimpleCell:
         self.phi = ACTS[activation]
 
     def forward(self, z: Tensor, U: Tensor, states: list[Tensor], mask: Tensor | None) -> Saved:
-        hs, z = _buffer(states[0], len(z)), z.clone()
+        hs, z = buffer(states[0], len(z)), z.clone()
         h, *later = hs.unbind()
         masks = None if mask is None else mask.unbind()
         for t, (zt, new) in enumerate(zip(z.unbind(), later, strict=True)):
@@ -125,7 +127,7 @@ class SimpleCell:
             if t:
                 before = grads[t - 1].addmm_(dzs[t], transposed)
                 dh = before if passing is None else before.addcmul_(dh, passing[t])
-        return dz, _flat(hs[:-1]).t() @ _flat(dz)
+        return dz, flat(hs[:-1]).t() @ flat(dz)
 
 
 class GatedCell:
@@ -136,7 +138,7 @@ class GatedCell:
 
     def forward(self, z: Tensor, U: Tensor, states: list[Tensor], mask: Tensor | None) -> Saved:
         h, H, z = states[0], len(U), z.clone()
-        hs, a, rh = _buffer(h, len(z)), torch.empty_like(z), h.new_empty(len(z), *h.shape)
+        hs, a, rh = buffer(h, len(z)), torch.empty_like(z), h.new_empty(len(z), *h.shape)
         U_gates, U_new = U[:, : 2 * H], U[:, 2 * H :]
         masks = None if mask is None else mask.unbind()
         inner, outer = z[..., : 2 * H].unbind(), z[..., 2 * H :].unbind()
@@ -174,7 +176,7 @@ class GatedCell:
             dr[t].mul_(drh)
             if t:
                 dh = grads[t - 1].addmm_(dgates[t], U_gates).addcmul_(dh, keep[t]).addcmul_(drh, r[t])
-        return dz, torch.cat([_flat(before).t() @ _flat(dz[..., : 2 * H]), _flat(rh).t() @ _flat(dz[..., 2 * H :])], -1)
+        return dz, torch.cat([flat(before).t() @ flat(dz[..., : 2 * H]), flat(rh).t() @ flat(dz[..., 2 * H :])], -1)
 
 
 class LongCell:
@@ -185,7 +187,7 @@ class LongCell:
 
     def forward(self, z: Tensor, U: Tensor, states: list[Tensor], mask: Tensor | None) -> Saved:
         H, steps, z = len(U), len(z), z.clone()
-        hs, cs = (_buffer(each, steps) for each in states)
+        hs, cs = (buffer(each, steps) for each in states)
         a, ac = torch.empty_like(z), torch.empty_like(hs[1:])
         masks = None if mask is None else mask.unbind()
         o, i, f, new = (each.unbind() for each in _gates(a, H).unbind(-2))
@@ -228,4 +230,4 @@ class LongCell:
                 dc.mul_(forget[t])
                 before = grads[t - 1].addmm_(dzs[t], transposed)
                 dh = before if passing is None else before.addcmul_(dh, passing[t])
-        return dz, _flat(hs[:-1]).t() @ _flat(dz)
+        return dz, flat(hs[:-1]).t() @ flat(dz)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from engine.activations import ACTIVATIONS
+from engine.layers import native
 from engine.layers.cells import ACTS, Cell, GatedCell, LongCell, SimpleCell
 
 States = tuple[Tensor, ...]
@@ -32,6 +33,12 @@ class Kind(NamedTuple):
 
 CELLS: dict[str, type[Cell]] = {"SimpleRNN": SimpleCell, "GRU": GatedCell, "LSTM": LongCell}
 
+
+def _cell(cell: str, activation: str, inner: str, z: Tensor) -> Cell:
+    """Choose the loop for a sequence: machine code where there is one for it."""
+    return (native.LOOPS if native.usable(activation, inner, z) else CELLS)[cell](activation, inner)
+
+
 _LIBRARY: Any = torch.library.Library("trainyard", "DEF")  # type: ignore[no-untyped-call]
 _LIBRARY.define(
     "recur(str cell, str activation, str inner, Tensor z, Tensor U, Tensor[] states, Tensor? mask) -> Tensor[]"
@@ -43,13 +50,13 @@ _LIBRARY.define(
 
 
 def _recur(cell: str, activation: str, inner: str, z: Tensor, U: Tensor, states: list[Tensor], mask: Any) -> Any:
-    return CELLS[cell](activation, inner).forward(z, U, states, mask)
+    return _cell(cell, activation, inner, z).forward(z, U, states, mask)
 
 
 def _recur_backward(
     cell: str, activation: str, inner: str, grad: Tensor, U: Tensor, saved: list[Tensor], mask: Any
 ) -> tuple[Tensor, Tensor]:
-    return CELLS[cell](activation, inner).backward(grad, U, saved, mask)
+    return _cell(cell, activation, inner, grad).backward(grad, U, saved, mask)
 
 
 def _recur_shapes(cell: str, activation: str, inner: str, z: Tensor, U: Tensor, states: list[Tensor], mask: Any) -> Any:

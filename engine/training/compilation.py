@@ -1,8 +1,8 @@
 """Training steps as machine code: made beside the first steps of a long run, and then several to a call.
 
 A small step is all overhead: torch's dispatcher takes longer than the arithmetic. A long run of small steps therefore
-has a process of its own compile them (`compiler`), takes its first `SWITCH_STEP` steps eagerly meanwhile, and goes on
-with the compiled code from there. Which steps are compiled follows from the plan alone, never from how long compiling
+has a process of its own compile them (`compiler`), takes its first steps eagerly meanwhile, and goes on with the
+compiled code from there. Which steps are compiled follows from the plan alone, never from how long compiling
 took: compiled steps round differently, and a run that is repeated or resumed must end in the same bits.
 """
 
@@ -15,7 +15,6 @@ import logging
 import os
 import subprocess
 import sys
-import tempfile
 import weakref
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
@@ -28,21 +27,23 @@ from torch import Tensor
 
 import engine
 from engine.arguments import Json
+from engine.layers.embeddings import Embedding
+from engine.machine_code import cache_folder
 from engine.plan import Plan
+from engine.training.cost import is_small, step_seconds
 from engine.training.data import Batch
 from engine.training.noise import Asked, NoiseSource
 from engine.training.step import State, Step
 from engine.training.tables import Lean
-from engine.training.threads import is_small
 
 log = logging.getLogger(__name__)
 
-#: A job with fewer steps is over before compiling would have paid: measured on two cores, it takes some forty
-#: seconds, and saves about nine tenths of a millisecond a step.
-WORTHWHILE_STEPS = 30_000
-#: So many steps are taken eagerly while the compiler works; less would be idle waiting, more would be slow steps where
-#: the code is in the cache already.
-SWITCH_STEP = 12_000
+#: A job that takes less time eagerly is over before compiling would have paid: measured on two cores, it takes some
+#: thirty seconds, and then a step takes a half to a tenth of its time.
+WORTHWHILE_SECONDS = 20.0
+#: For so long steps are eager while the compiler works; less would be idle waiting, more would be slow steps where the
+#: code is in the cache already.
+EAGER_SECONDS = 7.0
 #: A call of several small steps costs little more than the steps themselves; with more, compiling takes longer.
 MOST_STEPS = 5
 #: So many compiled steps are kept for later jobs of the same architecture.
@@ -56,7 +57,6 @@ class Recipe:
     Args:
         model: The model's definition.
         compile: How it learns.
-        batch_size: Samples in a batch.
         steps: How many steps one call shall take, where they are small enough.
         x: For each input, the shape and type of a batch.
         y: The shape of a batch's targets.
@@ -67,7 +67,6 @@ class Recipe:
 
     model: Json
     compile: Json
-    batch_size: int
     steps: int
     x: list[tuple[list[int], str]]
     y: list[int]
@@ -83,7 +82,6 @@ class Recipe:
         return Recipe(
             plan.model.definition(),
             plan.compile.get_config(),
-            plan.fit.batch_size,
             steps_together(batches),
             [(list(each.shape), str(each.dtype).removeprefix("torch.")) for each in batch.x],
             list(batch.y.shape),
@@ -114,16 +112,6 @@ def _sources() -> str:
     for path in sorted(Path(engine.__file__).parent.rglob("*.py")):
         sha256.update(path.read_bytes())
     return sha256.hexdigest()
-
-
-def cache_folder() -> Path:
-    """Return the folder of compiled steps, which is ours alone: what lies in it is run as it is."""
-    folder = Path(tempfile.gettempdir()) / f"trainyard-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    facts = folder.lstat()
-    if facts.st_uid != os.getuid() or facts.st_mode & 0o077 or folder.is_symlink():
-        return Path(tempfile.mkdtemp(prefix="trainyard-"))
-    return folder
 
 
 class Compiling:
@@ -200,6 +188,16 @@ class Code:
         return dict(zip(names, self._runner.run([*(state[name] for name in names), *data, *flats]), strict=True))
 
 
+def worthwhile(plan: Plan) -> bool:
+    """Tell whether a run is long enough, and its steps small enough, to compile them.
+
+    Not with an Embedding that learns: many threads would add the gradient of a row in any order.
+    """
+    learns = any(isinstance(each.layer, Embedding) and each.layer.trainable for each in plan.model.leaves())
+    takes = plan.estimate["total_steps"] * step_seconds(plan)
+    return takes >= WORTHWHILE_SECONDS and is_small(plan) and not learns
+
+
 class Stepper:
     """Takes the steps of a run.
 
@@ -211,9 +209,8 @@ class Stepper:
 
     def __init__(self, step: Step, plan: Plan, noise: NoiseSource) -> None:
         self.step, self.plan, self.noise = step, plan, noise
-        self.compiles = (
-            step.device.type == "cpu" and plan.estimate["total_steps"] >= WORTHWHILE_STEPS and is_small(plan)
-        )
+        self.compiles = step.device.type == "cpu" and worthwhile(plan)
+        self._switch = int(EAGER_SECONDS / step_seconds(plan))
         self._compiling: Compiling | None = None
         self._code: Code | None = None
         self._key: object = None
@@ -255,10 +252,10 @@ class Stepper:
 
     def until_switch(self, at: int) -> int | None:
         """Tell how many steps are eager yet; None if that will not change."""
-        return SWITCH_STEP - at if self.compiles and at < SWITCH_STEP else None
+        return self._switch - at if self.compiles and at < self._switch else None
 
     def _switches(self, at: int) -> bool:
-        return self.compiles and self._code is None and at >= SWITCH_STEP
+        return self.compiles and self._code is None and at >= self._switch
 
     def close(self) -> None:
         """Stop a compiler that is still at work."""

@@ -9,7 +9,9 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import torch
 from torch import Tensor
 from torch._inductor import config
 from torch._inductor.compile_fx import compile_fx_aot
+from torch._inductor.cpp_builder import CppBuilder
 from torch._inductor.decomposition import select_decomp_table
 from torch.fx.experimental.proxy_tensor import make_fx
 
@@ -27,16 +30,19 @@ from engine.training.compilation import KEPT_FILES, Recipe
 from engine.training.data import Batch
 from engine.training.noise import cut, widths
 from engine.training.step import Step
-from engine.training.tables import Lean, tables_of
 
 OPTIONS = {
     "compile_threads": 1,  # no pool of processes that would outlive this one
+    "cpp.vec_isa_ok": True,  # the processor does what it says; trying out takes seconds
+    "aot_inductor.enable_line_tables": False,
     # headers would take longer to compile beforehand than they save
     "cpp_cache_precompile_headers": False,
     "aot_inductor.precompile_headers": False,
 }
-#: A graph of more operations takes the compiler too long: several steps of a large model, or a very large one.
+#: A graph of more operations takes the compiler too long.
 MOST_OPERATIONS = 2_500
+#: So many operations keep a call busy: with several steps of a larger model, compiling would only take longer.
+MOST_TOGETHER = 1_000
 
 
 class Steps:
@@ -51,18 +57,17 @@ class Steps:
         model, _ = read_model(recipe.model, Limits(max_layers=sys.maxsize, max_parameters=sys.maxsize))
         compiled = Compile.from_config(recipe.compile)
         self.recipe, self.steps = recipe, steps
-        self.step = Step(model, compiled, tables=tables_of(model, compiled, recipe.batch_size))
+        self.step = Step(model, compiled)
         state = self.step.start({each.name: torch.zeros(each.shape) for each in model.all_weights})
         one = Batch(
             tuple(torch.zeros(shape, dtype=getattr(torch, dtype)) for shape, dtype in recipe.x),
             torch.zeros(recipe.y),
             None if recipe.w is None else torch.zeros(recipe.w),
         )
-        lean = Lean(self.step.tables, state, one).state
-        self.names = sorted(lean)
+        self.names = sorted(state)
         data = [torch.stack([each] * steps) for each in one.tensors()]
         flats = [torch.zeros(steps, width) for width in widths(recipe.noise)]
-        self.examples = [*(lean[name].clone() for name in self.names), *data, *flats]
+        self.examples = [*(state[name].clone() for name in self.names), *data, *flats]
 
     def __call__(self, *tensors: Tensor) -> list[Tensor]:
         """Take the steps: the state, the data and the noise in, the state out."""
@@ -81,27 +86,45 @@ def trace(recipe: Recipe) -> tuple[Any, Steps]:
     """Trace as many steps as one call shall take.
 
     Raises:
-        SystemExit: Even a single step is too large, or compiling it would not pay.
+        SystemExit: Even a single step is too large.
     """
-    whole = torch.ops.aten.embedding_dense_backward.default
-    table = {op: parts for op, parts in select_decomp_table().items() if op is not whole}
     single = Steps(recipe, 1)
-    graph = _traced(single, table)
-    if any(str(node.target).startswith("trainyard.") for node in graph.graph.nodes):
-        raise SystemExit("A step goes through sequences by loops of its own, which take as long when compiled.")
-    if any(node.target is whole for node in graph.graph.nodes):
-        raise SystemExit("A compiled sum of an embedding's gradient may have threads add in any order.")
+    graph = _traced(single)
     operations = len(graph.graph.nodes)
     if operations > MOST_OPERATIONS:
         raise SystemExit(f"A step has {operations} operations; at most {MOST_OPERATIONS} are compiled.")
-    if operations * recipe.steps > MOST_OPERATIONS:
+    if operations * recipe.steps > MOST_TOGETHER:
         return graph, single
     several = Steps(recipe, recipe.steps)
-    return _traced(several, table), several
+    return _traced(several), several
 
 
-def _traced(steps: Steps, table: dict[Any, Callable[..., Any]]) -> Any:
-    return make_fx(steps, decomposition_table=table, tracing_mode="fake")(*steps.examples)
+def _traced(steps: Steps) -> Any:
+    return make_fx(steps, decomposition_table=select_decomp_table(), tracing_mode="fake")(*steps.examples)
+
+
+@contextmanager
+def side_by_side() -> Iterator[None]:
+    """Have torch build a library's two objects at once: its wrapper beside its kernels, both of them mostly headers."""
+    build = CppBuilder.build
+    with ThreadPoolExecutor() as pool:
+        building: list[Future[None]] = []
+
+        def start(self: CppBuilder) -> None:
+            target = self.get_target_file_path()
+            if target.endswith(".wrapper.o"):
+                building.append(pool.submit(build, self))
+                return
+            if target.endswith(".so"):
+                for each in building:
+                    each.result()
+            build(self)
+
+        CppBuilder.build = start  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            CppBuilder.build = build  # type: ignore[method-assign]
 
 
 def main() -> None:
@@ -110,7 +133,7 @@ def main() -> None:
     told = json.load(sys.stdin)
     recipe = Recipe(**told | {"x": [(shape, dtype) for shape, dtype in told["x"]]})
     torch.set_num_threads(recipe.threads)
-    with torch.no_grad(), config.patch(OPTIONS):
+    with torch.no_grad(), config.patch(OPTIONS), side_by_side():
         graph, steps = trace(recipe)
         library = Path(str(compile_fx_aot(graph, [*steps.examples])))
     for suffix in (".json", ".so"):  # beside a library lies what it tells of operations that are not torch's own

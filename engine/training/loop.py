@@ -21,11 +21,11 @@ from engine.plan import Plan
 from engine.sources import Arrays
 from engine.training import checkpoint, weights
 from engine.training.compilation import Stepper
+from engine.training.cost import threads_for
 from engine.training.data import Batch, Feed, Loader, order_of
 from engine.training.noise import NoiseSource
 from engine.training.step import State, Step
 from engine.training.tables import tables_of
-from engine.training.threads import threads_for
 from engine.training.watching import Progress, Watcher
 
 COMPILER_POLL_SECONDS = 0.02

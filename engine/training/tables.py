@@ -26,11 +26,11 @@ from engine.training.data import Batch
 if TYPE_CHECKING:
     from engine.training.step import State
 
-#: A smaller table is updated whole in less time than its rows are found in: measured with RMSprop and 128 indices a
-#: batch on one thread, an eager step breaks even at some 100,000 values and a compiled one at some 200,000.
+#: A smaller table is updated whole in about the time that its rows are found in: measured with RMSprop and 128 indices
+#: a batch on one thread.
 WORTHWHILE_VALUES = 200_000
 #: A batch must name at most one row in so many: measured with a table of 5000 x 128, a batch with half as many indices
-#: as there are rows takes as long either way, one with an eighth as many a quarter of the time (compiled: four fifths).
+#: as there are rows takes as long either way, one with an eighth as many a quarter of the time.
 WORTHWHILE_SHARE = 3
 
 
@@ -102,9 +102,9 @@ class Table:
         return {self.key: state[self.key].index_select(0, rows), **slots}
 
     def put(self, state: State, after: State, rows: Tensor) -> None:
-        """Write its rows back in place, as they are after a step; what they are padded with is left out."""
+        """Write its rows back in place, as they are after a step."""
         for key in (self.key, *(self.slot(moment) for moment in self.moments)):
-            state[key].index_copy_(0, rows, after[key][: len(rows)])
+            state[key].index_copy_(0, rows, after[key])
         state[self.seen].index_fill_(0, rows, after["k"])
 
     def _share(self, state: State, seen: Tensor) -> Tensor:
@@ -127,8 +127,7 @@ class Lean:
         for table in tables:
             rows, places = torch.unique(batch.x[table.input].long(), return_inverse=True)
             self.rows.append(rows)
-            most = min(places.numel(), table.weight.shape[0])  # as many for every batch, so that a step has one form
-            small |= table.take(whole, torch.nn.functional.pad(rows, (0, most - len(rows))))
+            small |= table.take(whole, rows)
             small[table.places] = places
         untouched = {table.seen for table in tables}
         self.state = {key: value for key, value in whole.items() if key not in untouched} | small

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from engine.errors import BadFile
-from engine.training import tables, threads
+from engine.training import cost, tables
 from tests.engine.test_training import Killed, killer
 from tests.engine.yard import Notebook, plan_of, sequential, training
 
@@ -294,11 +294,11 @@ def test_a_step_never_copies_the_table():
 
 def test_a_table_that_lies_apart_does_not_call_for_threads(monkeypatch):
     computed = run_of().plan.estimate["activations"] - LENGTH * WIDTH  # a row that is looked up costs nothing
-    work = 3 * BATCH * threads.PER_VALUE * computed
-    monkeypatch.setattr(threads, "SMALL_STEP", work + 3 * BATCH * ROWS * WIDTH)
+    work = 3 * BATCH * cost.PER_VALUE * computed
+    monkeypatch.setattr(cost, "SMALL_STEP", work + 3 * BATCH * ROWS * WIDTH)
     without_evaluation = {"batch_size": BATCH, "nb_epoch": 1}
     body = {"model": MODEL, "compile": {"optimizer": "sgd", "loss": "mse"}}
     plan = plan_of(DATA, fit={"x": "d/x", "y": "d/y"} | without_evaluation, **body)
-    assert threads.threads_for(plan, 8) == 1
+    assert cost.threads_for(plan, 8) == 1
     monkeypatch.setattr(tables, "WORTHWHILE_VALUES", 10**9)
-    assert threads.threads_for(plan, 8) == 8
+    assert cost.threads_for(plan, 8) == 8
