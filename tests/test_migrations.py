@@ -14,7 +14,7 @@ from sqlalchemy import inspect, text
 
 from core.database import alembic_config, make_engine, migrate
 from core.tables import Base
-from tests.postgres import make_postgres, postgres_socket  # noqa: F401
+from tests.servers.postgres import make_postgres, postgres_socket  # noqa: F401
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -9,7 +9,7 @@ from core.ids import DEFAULT_PROJECT, new_id
 from core.jobs import Jobs
 from core.tables import Dataset, Job, Project
 from core.unit import reading
-from tests.postgres import clean_postgres, migrated_postgres, postgres_socket  # noqa: F401
+from tests.servers.postgres import clean_postgres, migrated_postgres, postgres_socket  # noqa: F401
 
 WORKER = "worker-1"
 

@@ -1,0 +1,98 @@
+"""A server as a child process, which can be killed and started again on the same ports and files."""
+
+import contextlib
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+START_SECONDS = 60.0
+
+
+class Server:
+    """One server process.
+
+    Args:
+        command: How it is started, every time.
+        log: Where its output goes.
+        answers: Tells whether it serves; may raise an OSError while it does not.
+        options: For `subprocess.Popen`.
+    """
+
+    def __init__(self, command: Sequence[object], log: Path, answers: Callable[[], bool], **options: object) -> None:
+        self.command, self.log, self.answers, self.options = [str(each) for each in command], log, answers, options
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it serves."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **self.options
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while not self._serves():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{self.command[0]} does not serve: {self.log.read_text()[-2000:]}")
+            time.sleep(0.02)
+
+    def send(self, number: int) -> None:
+        """Send it a signal: SIGSTOP and SIGCONT make it half dead for a while."""
+        if self.process:
+            self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """End it at once, as a power cut does."""
+        self.end(signal.SIGKILL)
+
+    def end(self, number: int = signal.SIGTERM) -> None:
+        """End it, and wait until it is gone."""
+        if self.process is None:
+            return
+        self.process.send_signal(signal.SIGCONT)
+        self.process.send_signal(number)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process = None
+
+    def restart(self, number: int = signal.SIGKILL) -> None:
+        """End it and start it again, with what it has on disk."""
+        self.end(number)
+        self.start()
+
+    def _serves(self) -> bool:
+        with contextlib.suppress(OSError):
+            return self.answers()
+        return False
+
+
+def free_ports(count: int, below: int = 50_000) -> list[int]:
+    """Find ports nobody listens on, each with the one 10,000 above it free as well."""
+    with contextlib.ExitStack() as held:
+        ports: list[int] = []
+        while len(ports) < count:
+            trial = held.enter_context(socket.socket())
+            trial.bind(("127.0.0.1", 0))
+            port = trial.getsockname()[1]
+            above = held.enter_context(socket.socket())
+            if port < below and _binds(above, port + 10_000):
+                ports.append(port)
+        return ports
+
+
+def _binds(trial: socket.socket, port: int) -> bool:
+    try:
+        trial.bind(("127.0.0.1", port))
+    except OSError:
+        return False
+    return True
+
+
+def accepts(port: int) -> bool:
+    """Tell whether somebody listens on a port."""
+    with socket.create_connection(("127.0.0.1", port), timeout=1.0):
+        return True
