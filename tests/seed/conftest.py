@@ -62,8 +62,12 @@ class Service:
         return answer.json()
 
     def model(self, *layers):
-        """Store a model; return what the service says of it."""
-        answer = self.http.post("/v1/models", json=model_of(*layers))
+        """Store a model of layers; return what the service says of it."""
+        return self.told(model_of(*layers))
+
+    def told(self, definition):
+        """Store a definition; return what the service says of it."""
+        answer = self.http.post("/v1/models", json=definition)
         assert answer.status_code == 201, answer.text
         return answer.json()
 

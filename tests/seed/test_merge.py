@@ -40,14 +40,8 @@ def joined(service, model, *x):
     return service.predict(job["id"], list(x)), service.weights(job["id"])
 
 
-def told(service, model):
-    answer = service.http.post("/v1/models", json=model)
-    assert answer.status_code == 201, answer.text
-    return answer.json()
-
-
 def test_s18_s19_s20_s34_two_branches_begin_a_model(service):
-    found = told(service, two("concat", ("Dense", {"output_dim": 10, "activation": "softmax"})))
+    found = service.told(two("concat", ("Dense", {"output_dim": 10, "activation": "softmax"})))
 
     assert [each["shape"] for each in found["inputs"]] == [[None, 784], [None, 784]]
     join, last = found["layers"]
@@ -87,12 +81,12 @@ def test_s21_s22_s23_s24_s25_s26_s27_a_mode_joins_the_branches(service, mode, ex
 
 def test_s21_the_mode_is_sum_unless_told_and_unequal_shapes_are_named(service):
     branches = [dense(5), dense(5)]
-    assert told(service, model_of(merge(*branches)))["definition"]["config"][0]["config"]["mode"] == "sum"
+    assert service.told(model_of(merge(*branches)))["definition"]["config"][0]["config"]["mode"] == "sum"
     service.refused(422, "/config/0", "(None, 3)", "/v1/models", **model_of(merge(dense(5), dense(5, width=4))))
 
 
 def test_s22_branches_are_concatenated_along_any_axis(service):
-    found = told(service, model_of(merge(dense(2, 3), dense(5, 3), mode="concat", concat_axis=1)))
+    found = service.told(model_of(merge(dense(2, 3), dense(5, 3), mode="concat", concat_axis=1)))
     assert found["outputs"][0]["shape"] == [None, 7, 3]
     service.refused(
         422,
@@ -104,11 +98,11 @@ def test_s22_branches_are_concatenated_along_any_axis(service):
 
 
 def test_s25_a_product_is_summed_over_the_axes_told_by_either_name(service):
-    assert told(service, model_of(merge(dense(3), dense(3), mode="dot")))["outputs"][0]["shape"] == [None, 1]
+    assert service.told(model_of(merge(dense(3), dense(3), mode="dot")))["outputs"][0]["shape"] == [None, 1]
     long = merge(dense(2, 4), dense(5, 4), mode="dot", dot_axis=-1)
-    assert told(service, model_of(long))["outputs"][0]["shape"] == [None, 2, 5]
+    assert service.told(model_of(long))["outputs"][0]["shape"] == [None, 2, 5]
     crossed = merge(dense(3, 4, width=2), dense(3, 4, width=5), mode="dot", dot_axes=[1, 1])
-    assert told(service, model_of(crossed))["outputs"][0]["shape"] == [None, 2, 5]
+    assert service.told(model_of(crossed))["outputs"][0]["shape"] == [None, 2, 5]
     three = merge(dense(3), dense(3), dense(3), mode="dot")
     service.refused(422, "/config/0/config/layers", "two layers", "/v1/models", **model_of(three))
 
@@ -144,7 +138,7 @@ def test_s28_s54_s55_s56_a_model_of_two_inputs_trains_on_a_list_or_on_names(serv
 
 def test_s29_s30_any_function_may_join_and_needs_no_output_shape(service, data):
     mode = {"source": "lambda x: x[0] - x[1]"}
-    assert told(service, two(mode))["outputs"][0]["shape"] == [None, 32]
+    assert service.told(two(mode))["outputs"][0]["shape"] == [None, 32]
 
     x = [RNG.random((4, 784)).tolist() for _ in range(2)]
     rows, weights = joined(service, two(mode), *x)
@@ -155,7 +149,7 @@ def test_s29_s30_any_function_may_join_and_needs_no_output_shape(service, data):
     fit = {"x": [f"{data}/a", f"{data}/b"], "y": f"{data}/y", "nb_epoch": 1}
     before, after = (
         service.weights(service.run(seed=5, model=each, compile=COMPILE, fit=fit | {"nb_epoch": epochs})["id"])
-        for epochs, each in ((0, model), (1, told(service, model)["definition"]))
+        for epochs, each in ((0, model), (1, service.told(model)["definition"]))
     )
     assert all((before[f"dense_{n}/dense_{n}_W"] != after[f"dense_{n}/dense_{n}_W"]).any() for n in (1, 2))
 
@@ -163,7 +157,7 @@ def test_s29_s30_any_function_may_join_and_needs_no_output_shape(service, data):
 def test_s29_s31_functions_of_k_and_their_shapes_are_checked(service):
     mode = {"source": "lambda x: K.concatenate([x[0] * x[1], x[0]], axis=-1)"}
     for shape in (None, [64], {"source": "lambda shapes: (shapes[0][0], 2 * shapes[0][1])"}):
-        assert told(service, two(mode, output_shape=shape))["outputs"][0]["shape"] == [None, 64]
+        assert service.told(two(mode, output_shape=shape))["outputs"][0]["shape"] == [None, 64]
     service.refused(422, "/config/0/config/output_shape", "64", "/v1/models", **two(mode, output_shape=[65]))
 
 
@@ -182,7 +176,7 @@ def test_s30_s130_code_that_is_no_arithmetic_is_refused_with_its_place(service):
 
 def test_s32_branches_nest_and_inputs_are_in_depth_first_order(service):
     inner = model_of(merge(dense(2), dense(3), mode="sum"), ("Activation", {"activation": "tanh"}))
-    found = told(service, model_of(merge(inner, dense(4), dense(5), mode="ave"), ("Dense", {"output_dim": 2})))
+    found = service.told(model_of(merge(inner, dense(4), dense(5), mode="ave"), ("Dense", {"output_dim": 2})))
 
     assert [each["shape"][1] for each in found["inputs"]] == [2, 3, 4, 5]
     assert found["outputs"][0]["shape"] == [None, 2]
@@ -190,7 +184,7 @@ def test_s32_branches_nest_and_inputs_are_in_depth_first_order(service):
 
 def test_s32_a_branch_that_stands_twice_is_one_branch_with_one_input(service):
     shared = dense(4, name="shared")
-    found = told(service, model_of(merge(shared, shared, mode="concat")))
+    found = service.told(model_of(merge(shared, shared, mode="concat")))
 
     assert len(found["inputs"]) == 1
     assert found["parameters"]["total"] == 4 * 3 + 3

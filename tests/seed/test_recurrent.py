@@ -11,12 +11,6 @@ RNG = np.random.default_rng(41)
 STATEFUL = model_of(("LSTM", {"output_dim": 4, "stateful": True, "batch_input_shape": [2, 3, 5]}))
 
 
-def told(service, model):
-    answer = service.http.post("/v1/models", json=model)
-    assert answer.status_code == 201, answer.text
-    return answer.json()
-
-
 def test_s14_s17_three_ways_to_give_a_sequences_shape_are_one_model(service):
     found = [
         service.model(("LSTM", {"output_dim": 32, **shape}))
@@ -55,7 +49,7 @@ def test_s11_s112_a_stateful_layer_needs_its_batch_size(service, layer):
 
 def test_s86_s87_s88_s89_the_sequence_classifier_has_the_guides_parameters_and_starts(service):
     job = example("lstm_classification")
-    found = told(service, job["model"])
+    found = service.told(job["model"])
     assert found["parameters"]["total"] == 5_317_249
     assert [row["output_shape"] for row in found["layers"][:2]] == [[None, 80, 256], [None, 128]]
 
@@ -91,7 +85,7 @@ def test_s90_the_sequence_classifier_trains_and_is_judged(service):
 
 def test_s104_s106_s107_s108_s109_the_stacked_lstm_trains_on_soft_targets(service):
     job = example("stacked_lstm")
-    found = told(service, job["model"])
+    found = service.told(job["model"])
     assert [row["output_shape"] for row in found["layers"][:3]] == [[None, 8, 32], [None, 8, 32], [None, 32]]
     assert found["parameters"]["total"] == 23_242
 
@@ -170,7 +164,7 @@ def test_s116_s117_states_are_forgotten_when_the_job_says_so(service):
 
 def test_s118_s119_s120_s121_two_encoders_train_with_validation_of_two_inputs(service):
     job = example("two_encoders")
-    found = told(service, job["model"])
+    found = service.told(job["model"])
     assert found["parameters"]["total"] == 14_954
     assert [each["shape"] for each in found["inputs"]] == [[None, 8, 16], [None, 8, 16]]
     assert found["layers"][0]["output_shape"] == [None, 64]
