@@ -34,9 +34,9 @@ class Kind(NamedTuple):
 CELLS: dict[str, type[Cell]] = {"SimpleRNN": SimpleCell, "GRU": GatedCell, "LSTM": LongCell}
 
 
-def _cell(cell: str, activation: str, inner: str, z: Tensor) -> Cell:
+def _cell(cell: str, activation: str, inner: str, z: Tensor, U: Tensor) -> Cell:
     """Choose the loop for a sequence: machine code where there is one for it."""
-    return (native.LOOPS if native.usable(activation, inner, z) else CELLS)[cell](activation, inner)
+    return (native.LOOPS if native.usable(activation, inner, z, U) else CELLS)[cell](activation, inner)
 
 
 _LIBRARY: Any = torch.library.Library("trainyard", "DEF")  # type: ignore[no-untyped-call]
@@ -50,13 +50,13 @@ _LIBRARY.define(
 
 
 def _recur(cell: str, activation: str, inner: str, z: Tensor, U: Tensor, states: list[Tensor], mask: Any) -> Any:
-    return _cell(cell, activation, inner, z).forward(z, U, states, mask)
+    return _cell(cell, activation, inner, z, U).forward(z, U, states, mask)
 
 
 def _recur_backward(
     cell: str, activation: str, inner: str, grad: Tensor, U: Tensor, saved: list[Tensor], mask: Any
 ) -> tuple[Tensor, Tensor]:
-    return _cell(cell, activation, inner, grad).backward(grad, U, saved, mask)
+    return _cell(cell, activation, inner, grad, U).backward(grad, U, saved, mask)
 
 
 def _recur_shapes(cell: str, activation: str, inner: str, z: Tensor, U: Tensor, states: list[Tensor], mask: Any) -> Any:

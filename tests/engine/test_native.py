@@ -101,15 +101,13 @@ def test_what_is_not_a_number_stays_so(cell):
     assert not outputs[:, 1].isnan().any()
 
 
-def test_only_what_it_is_made_for_goes_to_it(monkeypatch):
-    single, double = torch.zeros(1), torch.zeros(1).double()
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
-    assert native.usable("tanh", "hard_sigmoid", single)
-    assert not native.usable("softplus", "hard_sigmoid", single)
-    assert not native.usable("tanh", "elu", single)
-    assert not native.usable("tanh", "hard_sigmoid", double)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    assert not native.usable("tanh", "hard_sigmoid", single)
+def test_only_what_it_is_made_for_goes_to_it():
+    z, U = torch.zeros(3, 2, 4), torch.zeros(4, 4)
+    assert native.usable("tanh", "hard_sigmoid", z, U)
+    assert not native.usable("softplus", "hard_sigmoid", z, U)
+    assert not native.usable("tanh", "elu", z, U)
+    assert not native.usable("tanh", "hard_sigmoid", z.double(), U.double())
+    assert not native.usable("tanh", "hard_sigmoid", torch.zeros(1, 320_000, 4), U)
 
 
 @pytest.mark.parametrize("compiler", ["/bin/false", "/no/such/compiler"])
@@ -119,7 +117,7 @@ def test_without_a_compiler_the_loops_are_those_in_torch(monkeypatch, tmp_path, 
     native.library.cache_clear()
     try:
         assert native.library() is None
-        assert not native.usable("tanh", "tanh", torch.zeros(1))
+        assert not native.usable("tanh", "tanh", torch.zeros(1, 1, 1), torch.zeros(1, 1))
         assert list(tmp_path.iterdir()) == []
     finally:
         native.library.cache_clear()
