@@ -28,6 +28,7 @@ from torch import Tensor
 import engine
 from engine.arguments import Json
 from engine.layers.embeddings import Embedding
+from engine.layers.recurring import Recurring
 from engine.machine_code import cache_folder
 from engine.plan import Plan
 from engine.training.cost import is_small, step_seconds
@@ -44,6 +45,9 @@ WORTHWHILE_SECONDS = 20.0
 #: For so long steps are eager while the compiler works; less would be idle waiting, more would be slow steps where the
 #: code is in the cache already.
 EAGER_SECONDS = 7.0
+#: Recurrent loops take as long when compiled, so a step with some is halved at best: such a run must be so many times
+#: as long to pay, and is eager for so many times as long.
+PATIENCE = 3.0
 #: A call of several small steps costs little more than the steps themselves; with more, compiling takes longer.
 MOST_STEPS = 5
 #: So many compiled steps are kept for later jobs of the same architecture.
@@ -195,7 +199,12 @@ def worthwhile(plan: Plan) -> bool:
     """
     learns = any(isinstance(each.layer, Embedding) and each.layer.trainable for each in plan.model.leaves())
     takes = plan.estimate["total_steps"] * step_seconds(plan)
-    return takes >= WORTHWHILE_SECONDS and is_small(plan) and not learns
+    return takes >= WORTHWHILE_SECONDS * patience(plan) and is_small(plan) and not learns
+
+
+def patience(plan: Plan) -> float:
+    """Tell how many times as long as others a run must be until compiling its steps pays."""
+    return PATIENCE if any(isinstance(each.layer, Recurring) for each in plan.model.leaves()) else 1.0
 
 
 class Stepper:
@@ -210,7 +219,7 @@ class Stepper:
     def __init__(self, step: Step, plan: Plan, noise: NoiseSource) -> None:
         self.step, self.plan, self.noise = step, plan, noise
         self.compiles = step.device.type == "cpu" and worthwhile(plan)
-        self._switch = int(EAGER_SECONDS / step_seconds(plan))
+        self._switch = int(EAGER_SECONDS * patience(plan) / step_seconds(plan))
         self._compiling: Compiling | None = None
         self._code: Code | None = None
         self._key: object = None

@@ -120,6 +120,26 @@ def test_a_short_job_does_not_compile():
     assert not mlp().stepper.compiles
 
 
+def steps_that_pay(layer, x):
+    """Count the steps from which on compiling a model of one layer is worth it."""
+    model, data = sequential(layer), {"x": x, "y": np.zeros((10, 2), dtype=np.float32)}
+
+    def pays(steps):
+        fit = {"x": "d/x", "y": "d/y", "batch_size": 10, "nb_epoch": steps}
+        body = {"model": model, "compile": {"loss": "mse", "optimizer": "sgd"}, "fit": fit}
+        return compilation.worthwhile(Plan.read(body, describing(data)))
+
+    return next(steps for steps in range(1_000, 100_000, 1_000) if pays(steps))
+
+
+def test_steps_with_recurrent_loops_must_be_more_seconds_long_to_be_compiled():
+    dense = steps_that_pay(("Dense", {"output_dim": 2, "input_dim": 3}), np.zeros((10, 3), dtype=np.float32))
+    loop = steps_that_pay(("LSTM", {"output_dim": 2, "input_shape": [4, 3]}), np.zeros((10, 4, 3), dtype=np.float32))
+    assert dense * cost.STEP_TAKES == pytest.approx(compilation.WORTHWHILE_SECONDS, rel=0.15)
+    longer = compilation.PATIENCE * compilation.WORTHWHILE_SECONDS
+    assert loop * (cost.STEP_TAKES + cost.LOOP_TAKES) == pytest.approx(longer, rel=0.1)
+
+
 def plan_of_width(width):
     model = sequential(("Dense", {"output_dim": width, "input_dim": 20}))
     return Plan.read({"model": model, "predict": {"x": "d/x"}}, describing(DATA))
