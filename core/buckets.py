@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -140,7 +140,17 @@ def _client(endpoint: str | None) -> Any:
         retries={"mode": "standard", "total_max_attempts": 3},
     )
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-    return get_session().create_client("s3", region_name=region, endpoint_url=endpoint, config=config)
+    session = get_session()
+    session.register_component("data_loader", _loader())
+    return session.create_client("s3", region_name=region, endpoint_url=endpoint, config=config)
+
+
+@lru_cache
+def _loader() -> Any:
+    """Read S3's description once, not once for each client: it is more than a megabyte of JSON."""
+    from botocore.loaders import create_loader
+
+    return create_loader()
 
 
 @contextmanager
