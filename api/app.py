@@ -7,6 +7,7 @@ from threading import BoundedSemaphore
 
 from fastapi import FastAPI
 
+from api.datasets.router import announcing
 from api.datasets.router import router as datasets
 from api.jobs.downloads import router as downloads
 from api.jobs.router import router as jobs
@@ -19,6 +20,7 @@ from api.system.router import router as system
 from api.weights.router import router as weights
 from api.wiring import Wiring
 from core.blobs import Blobs
+from core.buckets import open_bucket
 from core.database import open_sessions
 from core.queue import Queue
 from core.settings import Settings, get_settings
@@ -35,6 +37,7 @@ def wire(settings: Settings) -> Wiring:
         sessions=open_sessions(settings.database_url),
         queue=Queue(settings),
         blobs=Blobs(settings.storage_url),
+        bucket=open_bucket(settings.storage_url, settings.storage_public_url) if settings.storage_presign else None,
         limits=Limits(**settings.engine_limits),
         lanes=BoundedSemaphore(EXPRESS_LANES),
     )
@@ -47,7 +50,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.meters = Meters()
     app.add_middleware(Observer, meters=app.state.meters)
     answer_with_problems(app)
-    for router in (datasets, models, validations, jobs, downloads, weights, predictions, system):
+    for router in (announcing, datasets, models, validations, jobs, downloads, weights, predictions, system):
         app.include_router(router)
     return app
 

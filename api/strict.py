@@ -8,6 +8,9 @@ from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict
+from starlette.datastructures import Headers
+from starlette.routing import Match
+from starlette.types import Scope
 
 from core.errors import BadRequest, PayloadTooLarge, Unprocessable, UnsupportedFormat
 
@@ -160,16 +163,28 @@ class StrictRoute(APIRoute):
         handler = super().get_route_handler()
         known = set(_parameters(self.dependant))
         reads_json = self.body_field is not None
+        needs_json = self.body_field is not None and self.body_field.field_info.is_required()
 
         async def handle(request: Request) -> Response:
             _check_query(request, known)
             if reads_json:
                 request = StrictRequest(request.scope, request.receive)
-                _check_type(request)
-                await request.json()
+                if needs_json or await request.body():
+                    _check_type(request)
+                    await request.json()
             return await handler(request)
 
         return handle
+
+
+class JsonRoute(StrictRoute):
+    """A route for JSON alone: the same path takes other bodies by the route after it."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Let a body of another type pass by."""
+        match, inner = super().matches(scope)
+        passes = match is Match.FULL and not is_json(Headers(scope=scope).get("content-type", ""))
+        return (Match.NONE, {}) if passes else (match, inner)
 
 
 def _parameters(dependant: Dependant) -> Iterator[str]:
@@ -188,6 +203,12 @@ def _check_query(request: Request, known: set[str]) -> None:
 
 
 def _check_type(request: Request) -> None:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+    kind = request.headers.get("content-type", "")
+    if not is_json(kind):
         raise UnsupportedFormat(f"The body is of type {kind[:80] or 'unknown'!r}; send application/json.")
+
+
+def is_json(content_type: str) -> bool:
+    """Say whether a Content-Type means JSON."""
+    kind = content_type.partition(";")[0].strip().lower()
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))

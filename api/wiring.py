@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from api.access import project_of
 from core.blobs import Blobs
+from core.buckets import Bucket
 from core.queue import Queue
 from core.settings import Settings
 from core.unit import reading
@@ -24,6 +25,8 @@ class Wiring:
     sessions: sessionmaker[Session]
     queue: Queue
     blobs: Blobs
+    #: Where clients may upload and download by themselves; None where all goes through the gateway.
+    bucket: Bucket | None
     limits: Limits
     #: Places for callers who wait for a prediction.
     lanes: BoundedSemaphore

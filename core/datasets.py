@@ -9,7 +9,7 @@ from core.errors import DatasetInUse, NotFound
 from core.pages import Cursor, Page, cut
 from core.tables import TERMINAL, Dataset, Job, JobDataset
 
-READY = "ready"
+READY, AWAITING = "ready", "awaiting_upload"
 
 
 class Datasets:
@@ -94,8 +94,12 @@ def array_of(dataset: Dataset, array: str) -> tuple[tuple[int, ...], str]:
     """Tell the shape and the type of one array of a dataset.
 
     Raises:
-        LookupError: It has no such array.
+        LookupError: It has no such array, or its file has not arrived.
     """
+    if dataset.state != READY:
+        raise LookupError(
+            f"Dataset {dataset.id} is {dataset.state}: upload its file, then POST /v1/datasets/{dataset.id}/complete."
+        )
     found = dataset.arrays.get(array)
     if found is None:
         names = ", ".join(list(dataset.arrays)[:20])

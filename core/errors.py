@@ -4,17 +4,21 @@ ServiceError
 ├── NotFound                404
 ├── StateConflict           409
 │   ├── JobFinished
-│   └── DatasetInUse
+│   ├── DatasetInUse
+│   └── UploadIncomplete
 ├── Unauthenticated         401
 ├── Forbidden               403
 ├── BadRequest              400
 │   ├── BadPage
 │   └── BadUpload
+├── UploadExpired           410
 ├── PayloadTooLarge         413
 ├── UnsupportedFormat       415
+├── RangeRefused            416
 ├── Unprocessable           422
 │   ├── BadDataset
 │   ├── BadWeights
+│   ├── WrongBytes
 │   ├── KeyReused
 │   └── RunRefused
 ├── KeyInFlight             409
@@ -75,6 +79,13 @@ class DatasetInUse(StateConflict):
     title = "A live job uses the dataset"
 
 
+class UploadIncomplete(StateConflict):
+    """The storage does not have all of an announced upload yet."""
+
+    type = "upload-incomplete"
+    title = "The upload has not arrived"
+
+
 class Unauthenticated(ServiceError):
     """No key was sent, or not one that is valid."""
 
@@ -114,6 +125,14 @@ class BadUpload(BadRequest):
     title = "The upload cannot be read"
 
 
+class UploadExpired(ServiceError):
+    """An announced upload took too long, or was refused for good."""
+
+    type = "upload-expired"
+    title = "The upload is over"
+    status = 410
+
+
 class PayloadTooLarge(ServiceError):
     """More bytes than the gateway takes."""
 
@@ -128,6 +147,14 @@ class UnsupportedFormat(ServiceError):
     type = "unsupported-format"
     title = "The format is not supported"
     status = 415
+
+
+class RangeRefused(ServiceError):
+    """A range of bytes that begins after the file's end."""
+
+    type = "range-refused"
+    title = "There are no such bytes"
+    status = 416
 
 
 class Unprocessable(ServiceError):
@@ -150,6 +177,13 @@ class BadWeights(Unprocessable):
 
     type = "bad-weights"
     title = "The weights file is refused"
+
+
+class WrongBytes(Unprocessable):
+    """What was uploaded is not what was announced."""
+
+    type = "wrong-bytes"
+    title = "The bytes are not the announced ones"
 
 
 class KeyReused(Unprocessable):

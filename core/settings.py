@@ -28,6 +28,11 @@ class Settings(BaseSettings):
     broker_url: str = Field(default_factory=_below("broker", "filesystem://"), repr=False)
     storage_url: str = Field(default_factory=_below("blobs", "file://"), repr=False)
 
+    #: Where clients reach the storage, if not where workers do; only S3 is ever reached by clients.
+    storage_public_url: str | None = None
+    #: Whether clients may upload to S3 and download from it by signed URLs; else all goes through the gateway.
+    storage_presign: bool = True
+
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65_535)
     log_level: str = "info"
@@ -36,6 +41,16 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(default=4 * 2**30, gt=0)
     #: What the arrays of one data file may take once unpacked.
     max_unpacked_bytes: int = Field(default=16 * 2**30, gt=0)
+    #: How long an announced upload is waited for; no signature lives for more than a week.
+    upload_expire_seconds: float = Field(default=86_400.0, gt=0, le=604_800)
+    #: Larger uploads to S3 go in parts; S3 copies no more than 5 GiB at once.
+    upload_multipart_bytes: int = Field(default=64 * 2**20, gt=0, le=5 * 2**30)
+    upload_part_bytes: int = Field(default=16 * 2**20, ge=5 * 2**20, le=5 * 2**30)
+    download_expire_seconds: float = Field(default=300.0, ge=1, le=604_800)
+    #: How often a worker looks for what may be removed; one page of the storage each time.
+    sweep_seconds: float = Field(default=5.0, gt=0)
+    #: How long a blob may lie in the storage before a row must point at it.
+    orphan_grace_seconds: float = Field(default=3_600.0, gt=0)
     max_json_depth: int = Field(default=128, gt=0)
     express_wait_seconds: float = Field(default=30.0, gt=0)
     idempotency_reserve_seconds: float = Field(default=60.0, gt=0)

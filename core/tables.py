@@ -131,12 +131,26 @@ class Dataset(Base):
     name: Mapped[str]
     format: Mapped[str]
     bytes: Mapped[int]
+    #: Empty as long as nobody has said it and the bytes have not come.
     sha256: Mapped[str]
+    #: "ready", or "awaiting_upload" with an `uploads` row beside it.
     state: Mapped[str]
     #: name -> {"shape": [...], "dtype": "float32"}
     arrays: Mapped[dict[str, Any]]
     blob: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(insert_default=db_now())
+
+
+class Upload(Base):
+    """A dataset's file on its way past the gateway; gone when it has arrived or has taken too long."""
+
+    __tablename__ = "uploads"
+
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"), primary_key=True)
+    #: The storage's id of an upload in parts, and how large each of them is.
+    multipart: Mapped[str | None]
+    part_bytes: Mapped[int | None]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class StoredModel(Base):
@@ -318,3 +332,14 @@ class Idempotency(Base):
     headers: Mapped[dict[str, Any] | None]
     body: Mapped[dict[str, Any] | None]
     created_at: Mapped[datetime] = mapped_column(insert_default=db_now(), index=True)
+
+
+class Sweep(Base):
+    """How far a round through the storage has come; reapers take turns on it."""
+
+    __tablename__ = "sweeps"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    #: The last key that was looked at.
+    after: Mapped[str]
+    due_at: Mapped[datetime]

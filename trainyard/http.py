@@ -5,19 +5,18 @@ import io
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
-from trainyard.errors import BadFile, Refused, TrainyardError, Unreachable
+from trainyard.errors import BadFile, TrainyardError, Unreachable
+from trainyard.transfers import ANNOUNCED_BYTES, Moved, described, refusal, send, send_parts
 
 Json = dict[str, Any]
-
-#: Told how many bytes have gone or come so far.
-Moved = Callable[[int], None]
 
 TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -26,6 +25,9 @@ _TRIES = 4
 _PASSING = frozenset({429, 503})
 _PAUSE_SECONDS = 0.25
 _POLL_SECONDS = (0.1, 1.0)
+_PATIENCE = httpx.Timeout(60, connect=5)
+#: How long the service may take to fetch and read a large file that it has not seen before.
+_COMPLETE = httpx.Timeout(900, connect=5)
 
 
 class Client:
@@ -45,9 +47,11 @@ class Client:
         self._http = httpx.Client(
             base_url=self.url,
             headers={"Authorization": f"Bearer {key}"} if key else {},
-            timeout=httpx.Timeout(60, connect=5),
+            timeout=_PATIENCE,
             transport=transport,
         )
+        # The storage is somebody else: it gets signed URLs, and never the key.
+        self._storage = httpx.Client(timeout=_PATIENCE, transport=transport)
 
     def __enter__(self) -> Self:
         return self
@@ -56,17 +60,47 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._http.close()
+        self._storage.close()
 
     def upload(self, path: Path, name: str | None = None, moved: Moved | None = None) -> Json:
-        """Store a file of arrays as a dataset.
+        """Store a file of arrays as a dataset; a large one past the gateway, where the storage takes it.
 
         Raises:
             BadFile: There is no such file.
             Refused: The service cannot use what the file holds.
         """
+        if path.is_file() and path.stat().st_size > ANNOUNCED_BYTES:
+            return self._announced(path, name or path.stem, moved)
         with _open(path, moved) as file:
             form = {"files": {"file": (path.name, file)}, "data": {"name": name or path.stem}}
             return self._json("POST", "/v1/datasets", **form)
+
+    def _announced(self, path: Path, name: str, moved: Moved | None) -> Json:
+        size, sha256 = described(path)
+        told = {"name": name, "format": path.suffix.removeprefix("."), "bytes": size, "sha256": sha256}
+        dataset = self._json("POST", "/v1/datasets", json=told)
+        at = f"/v1/datasets/{dataset['id']}"
+        try:
+            proofs = self._send_file(path, size, at, dataset["upload"], moved)
+            body = {"json": {"parts": proofs}} if proofs else {}
+            return self._json("POST", f"{at}/complete", timeout=_COMPLETE, **body)
+        except BaseException:
+            # Nobody will come back to it: better gone now than when it expires.
+            with suppress(TrainyardError):
+                self._send("DELETE", at)
+            raise
+
+    def _send_file(self, path: Path, size: int, at: str, upload: Json, moved: Moved | None) -> list[Json]:
+        if "parts" in upload:
+            return send_parts(self._storage, path, upload, moved)
+        request = upload | {"headers": upload["headers"] | {"Content-Length": str(size)}}
+        url = httpx.URL(upload["url"])
+        if url.path.endswith(f"{at}/content") and not url.query:
+            # The service takes it itself, at the address where we know it, and with our key.
+            send(self._http, request | {"url": f"{at}/content"}, path, moved=moved)
+        else:
+            send(self._storage, request, path, moved=moved)
+        return []
 
     def submit(self, job: Json) -> Json:
         """Queue a job; asked twice because an answer was lost, it is still one job."""
@@ -147,20 +181,14 @@ class Client:
         return target
 
     def _fetch(self, url: str, to: Path, moved: Moved | None) -> str:
-        digest, count = hashlib.sha256(), 0
         try:
-            with self._http.stream("GET", url, follow_redirects=True) as answer, to.open("wb") as file:
-                if answer.is_error:
-                    answer.read()
-                    raise _refusal(answer)
-                for part in answer.iter_bytes():
-                    digest.update(part)
-                    count += file.write(part)
-                    if moved:
-                        moved(count)
+            with self._http.stream("GET", url) as answer:
+                if not answer.is_redirect:
+                    return _written(answer, to, moved)
+            with self._storage.stream("GET", answer.headers["Location"]) as answer:
+                return _written(answer, to, moved)
         except httpx.TransportError as error:
             raise self._unreachable(error) from error
-        return digest.hexdigest()
 
     def _json(self, method: str, path: str, **request: Any) -> Json:
         body: Json = self._send(method, path, **request).json()
@@ -183,7 +211,7 @@ class Client:
                 if not answer.is_error:
                     return answer
                 if last or answer.status_code not in _PASSING:
-                    raise _refusal(answer)
+                    raise refusal(answer)
             time.sleep(_PAUSE_SECONDS * 2**attempt)
 
     def _unreachable(self, error: Exception) -> Unreachable:
@@ -214,10 +242,16 @@ def _open(path: Path, moved: Moved | None) -> _Watched:
         raise BadFile(f"Cannot read {path}: {error.strerror}.") from error
 
 
-def _refusal(answer: httpx.Response) -> Refused:
-    try:
-        problem = answer.json()
-    except ValueError:
-        problem = None
-    known = problem if isinstance(problem, dict) else {"detail": answer.text[:500]}
-    return Refused(answer.status_code, known)
+def _written(answer: httpx.Response, to: Path, moved: Moved | None) -> str:
+    """Put an answer into a file; return its sha256."""
+    if not answer.is_success:
+        answer.read()
+        raise refusal(answer)
+    digest, count = hashlib.sha256(), 0
+    with to.open("wb") as file:
+        for part in answer.iter_bytes():
+            digest.update(part)
+            count += file.write(part)
+            if moved:
+                moved(count)
+    return digest.hexdigest()

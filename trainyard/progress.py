@@ -18,7 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from trainyard.http import Moved
+from trainyard.transfers import Moved
 
 Json = Mapping[str, Any]
 

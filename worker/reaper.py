@@ -2,14 +2,14 @@
 
 import logging
 import threading
-from functools import partial
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from core import housekeeping, leases
+from core import leases
 from core.blobs import Blobs
 from core.settings import Settings
 from core.unit import Bell, unit_of_work
+from worker.sweeper import Sweeper
 
 log = logging.getLogger(__name__)
 
@@ -27,11 +27,12 @@ class Reaper(threading.Thread):
     def __init__(self, settings: Settings, sessions: sessionmaker[Session], bell: Bell, blobs: Blobs) -> None:
         super().__init__(name="reaper", daemon=True)
         self._settings, self._sessions, self._bell = settings, sessions, bell
-        self._blobs = blobs
+        self._sweeper = Sweeper(settings, sessions, bell, blobs)
         self._over = threading.Event()
 
     def run(self) -> None:
         """Look until stopped."""
+        self._sweeper.start()
         while not self._over.wait(self._settings.reaper_seconds):
             try:
                 self.look()
@@ -45,12 +46,11 @@ class Reaper(threading.Thread):
             expired = leases.expire(unit.session, settings.max_attempts, settings.retry_backoff_seconds)
             for job_id in [*expired, *leases.waiting(unit.session)]:
                 unit.ring_later(job_id)
-            for blob in housekeeping.sweep(unit.session, settings.idempotency_keep_seconds):
-                unit.after_commit(partial(self._blobs.delete, blob))
         if expired:
             log.warning("took %s from workers that are gone", ", ".join(expired))
 
     def stop(self) -> None:
         """Look no more."""
         self._over.set()
+        self._sweeper.stop()
         self.join()

@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
-from api.datasets import service
-from api.datasets.schemas import DatasetOut, DatasetPage
+from api.datasets import arrivals, service
+from api.datasets.content import ContentDep
+from api.datasets.schemas import AnnouncedOut, CompleteIn, DatasetIn, DatasetOut, DatasetPage
 from api.idempotency import OnceDep
 from api.paging import PageDep, listed
-from api.strict import StrictRoute
+from api.strict import JsonRoute, StrictRoute
 from api.uploads import UploadDep
 from api.wiring import ProjectDep, SessionDep, WiringDep
 from core.datasets import Datasets
@@ -16,9 +17,29 @@ from core.tables import Dataset
 from core.unit import unit_of_work
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"], route_class=StrictRoute)
+announcing = APIRouter(prefix="/v1/datasets", tags=["datasets"], route_class=JsonRoute)
+
+#: Both bodies are one operation to a reader of the OpenAPI document.
+FORM = {
+    "type": "object",
+    "required": ["file"],
+    "properties": {
+        "file": {"type": "string", "format": "binary"},
+        "name": {"type": "string"},
+        "format": {"type": "string"},
+    },
+}
+BODIES = {"requestBody": {"content": {"multipart/form-data": {"schema": FORM}}}}
 
 
-@router.post("", status_code=201, response_model=DatasetOut, operation_id="create_dataset")
+@announcing.post("", status_code=201, response_model=AnnouncedOut, operation_id="create_dataset", openapi_extra=BODIES)
+def announce(body: DatasetIn, request: Request, once: OnceDep, wiring: WiringDep, project_id: ProjectDep) -> Response:
+    """Upload a data file as multipart; or announce one as JSON, upload it to the URL of the answer, and complete it."""
+    base_url = str(request.base_url)
+    return once.do(body.model_dump(), lambda unit: arrivals.announce(unit, wiring, project_id, body, base_url))
+
+
+@router.post("", status_code=201, response_model=DatasetOut, include_in_schema=False)
 def create(upload: UploadDep, once: OnceDep, wiring: WiringDep, project_id: ProjectDep) -> Response:
     """Upload a data file (`.npz .npy .csv .parquet .json`) as multipart: `file`, and `name` if you like."""
     asked = [upload.filename, upload.sha256, upload.fields]
@@ -35,6 +56,22 @@ def browse(page: PageDep, session: SessionDep, project_id: ProjectDep) -> dict[s
 def read(dataset_id: str, session: SessionDep, project_id: ProjectDep) -> Dataset:
     """Read what is known of a dataset."""
     return Datasets(session, project_id).get(dataset_id)
+
+
+@router.put("/{dataset_id}/content", status_code=204, operation_id="put_dataset_content")
+def put_content(content: ContentDep, wiring: WiringDep) -> Response:
+    """Upload the file of an announced dataset; where the storage takes uploads itself, send it there."""
+    wiring.blobs.put_file(content.dataset.blob, content.path)
+    return Response(status_code=204, headers={"ETag": f'"{content.sha256}"'})
+
+
+@router.post("/{dataset_id}/complete", response_model=DatasetOut, operation_id="complete_dataset")
+def complete(
+    dataset_id: str, once: OnceDep, wiring: WiringDep, project_id: ProjectDep, body: CompleteIn | None = None
+) -> Response:
+    """Have an uploaded file checked and read; a file that was sent in parts needs their ETags."""
+    asked = body.model_dump() if body else None
+    return once.do_outside(asked, lambda: arrivals.complete(wiring, project_id, dataset_id, body))
 
 
 @router.delete("/{dataset_id}", status_code=204, operation_id="delete_dataset")

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from api.datasets.schemas import DatasetOut
+from api.datasets.schemas import MAX_NAME, DatasetOut
 from api.idempotency import Answer
 from api.uploads import Upload, wrong
 from api.wiring import Wiring
@@ -12,8 +12,7 @@ from core.formats import format_of, inspect
 from core.ids import new_id
 from core.tables import Dataset
 from core.unit import Unit
-
-MAX_NAME = 200
+from core.uploads import Uploads
 
 
 def create(unit: Unit, wiring: Wiring, project_id: str, upload: Upload) -> Answer:
@@ -46,11 +45,14 @@ def _name(name: str | None, upload: Upload) -> str:
 
 
 def remove(unit: Unit, wiring: Wiring, project_id: str, dataset_id: str) -> None:
-    """Delete a dataset, and its bytes once the row is gone.
+    """Delete a dataset, and its bytes once the row is gone; what then cannot be deleted is swept up later.
 
     Raises:
         NotFound: There is no such dataset.
         DatasetInUse: A live job needs it.
     """
+    upload = Uploads(unit.session, project_id).find(dataset_id)
     blob = Datasets(unit.session, project_id).remove(dataset_id)
     unit.after_commit(partial(wiring.blobs.delete, blob))
+    if wiring.bucket and upload and upload.multipart:
+        unit.after_commit(partial(wiring.bucket.abort, blob, upload.multipart))

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
-from core.blobs import StorageFailed
+from core.blobs import CLOCK, StorageFailed
+from core.orphans import Orphans
 from core.tables import Dataset
 from tests.api.conftest import npz
 
 X = np.arange(12, dtype="float32").reshape(4, 3)
-JSON = {"content-type": "application/json"}
 
 
 @pytest.fixture
@@ -152,8 +152,8 @@ def test_a_bad_multipart_body_is_refused(content, status, words, client, problem
     nothing_kept()
 
 
-@pytest.mark.parametrize("headers", [JSON, {}, {"content-type": "multipart/form-data"}, {"content-type": "text/plain"}])
-def test_an_upload_must_be_multipart(headers, client, problem):
+@pytest.mark.parametrize("headers", [{}, {"content-type": "multipart/form-data"}, {"content-type": "text/plain"}])
+def test_an_upload_is_multipart_or_announced_as_json(headers, client, problem):
     problem(client.post("/v1/datasets", content=b"{}", headers=headers), 415)
 
 
@@ -223,6 +223,22 @@ def test_a_dataset_a_live_job_uses_stays_until_the_job_has_ended(client, dataset
     assert problem(client.delete(f"/v1/datasets/{dataset}"), 409)["job_id"] == job_id
     client.post(f"/v1/jobs/{job_id}/cancel")
     assert client.delete(f"/v1/datasets/{dataset}").status_code == 204
+
+
+def test_a_dataset_whose_bytes_cannot_be_deleted_is_gone_and_they_are_swept_up_later(
+    client, upload, wiring, nothing_kept, monkeypatch
+):
+    dataset_id = upload("x.csv", b"a\n1\n").json()["id"]
+    with monkeypatch.context() as broken:
+        broken.setattr(wiring.blobs, "delete", lambda _: (_ for _ in ()).throw(StorageFailed("down")))
+        assert client.delete(f"/v1/datasets/{dataset_id}").status_code == 204
+    assert len(wiring.blobs.page("projects", "", 10)) == 1
+
+    settings = wiring.settings.model_copy(update={"orphan_grace_seconds": 1e-6})
+    Orphans(settings, wiring.sessions, wiring.queue, wiring.blobs, None).look()
+
+    wiring.blobs.delete(CLOCK)
+    nothing_kept()
 
 
 def test_an_upload_sent_again_with_its_key_is_stored_once(client, problem):

@@ -1,6 +1,5 @@
-"""Blobs, bells, keys and settings."""
+"""Bells, keys and settings."""
 
-import hashlib
 import json
 import time
 
@@ -8,7 +7,7 @@ import pytest
 from sqlalchemy import select, update
 
 from core import idempotency, leases
-from core.blobs import Blobs, StorageFailed, attempt_key, digest
+from core.blobs import attempt_key
 from core.database import db_now
 from core.errors import NotFound
 from core.housekeeping import sweep
@@ -20,50 +19,8 @@ from core.tables import ApiKey, Idempotency, Job
 
 
 @pytest.fixture
-def blobs(tmp_path):
-    return Blobs(f"file://{tmp_path}/blobs")
-
-
-@pytest.fixture
 def settings(tmp_path):
     return Settings(_env_file=None, data_dir=tmp_path)
-
-
-def test_a_file_comes_back_as_it_was(blobs, tmp_path):
-    content = bytes(range(256)) * 20_000
-    (tmp_path / "a").write_bytes(content)
-
-    stored = blobs.put_file("x/y", tmp_path / "a")
-    blobs.get_file("x/y", tmp_path / "deep" / "b")
-
-    assert stored == (len(content), hashlib.sha256(content).hexdigest()) == digest(tmp_path / "deep" / "b")
-    assert b"".join(blobs.stream("x/y")) == blobs.read("x/y") == content
-    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["b"]
-
-
-def test_a_blob_can_be_deleted_twice(blobs):
-    blobs.put("x", b"1")
-    assert blobs.exists("x")
-    blobs.delete("x")
-    blobs.delete("x")
-    assert not blobs.exists("x")
-
-
-def test_a_missing_blob_is_noticed_before_the_first_piece(blobs, tmp_path):
-    for act in (lambda: blobs.read("no"), lambda: blobs.stream("no"), lambda: blobs.get_file("no", tmp_path / "b")):
-        with pytest.raises(FileNotFoundError):
-            act()
-    assert not (tmp_path / "b").exists()
-
-
-def test_a_storage_that_does_not_answer_fails_under_one_name(monkeypatch):
-    for name, value in {"ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b", "REGION": "us-east-1",
-                        "ENDPOINT_URL": "http://127.0.0.1:1", "ALLOW_HTTP": "true"}.items():  # fmt: skip
-        monkeypatch.setenv(f"AWS_{name}", value)
-    with pytest.raises(StorageFailed, match="storage failed on ready") as failure:
-        Blobs("s3://bucket/prefix").check()
-    assert isinstance(failure.value, OSError)
-    assert "127.0.0.1:1/bucket/prefix/ready" in str(failure.value.__cause__), "the environment was read"
 
 
 def test_no_two_attempts_share_a_key():

@@ -1,14 +1,19 @@
 """A real S3 store (SeaweedFS)."""
 
+import itertools
 import os
 import sysconfig
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.servers.process import Server, free_ports
 
 KEY, SECRET, BUCKET = "trainyard-tests", "a-secret-of-the-tests", "trainyard"
+#: The tests of one server, so that it is started in one test process and not in each.
+ON_S3 = pytest.mark.xdist_group("s3")
 #: What listens besides the S3 gateway; each takes a gRPC port 10,000 above its own as well.
 PARTS = ("master", "volume", "filer", "admin", "s3")
 
@@ -55,3 +60,28 @@ class Seaweed(Server):
             return httpx.head(f"{self.endpoint}/{BUCKET}", timeout=2.0).status_code in (200, 403)
         except httpx.TransportError:
             return False
+
+
+@pytest.fixture(scope="session")
+def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
+    server = Seaweed(tmp_path_factory.mktemp("s3"))
+    server.start()
+    yield server
+    server.end()
+
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def s3_url(seaweed: Seaweed, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A place in the bucket that no other test has, with the environment to reach it by."""
+    for name, value in seaweed.environment.items():
+        monkeypatch.setenv(name, value)
+    return f"s3://{BUCKET}/test-{next(_numbers)}"
+
+
+@pytest.fixture(params=["folder", pytest.param("s3", marks=ON_S3)])
+def storage_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The same test on both kinds of storage."""
+    return request.getfixturevalue("s3_url") if request.param == "s3" else f"file://{tmp_path}/blobs"
