@@ -269,7 +269,8 @@ def expire(session: Session, max_attempts: int, backoff_seconds: float, limit: i
     """Take jobs from workers that no longer renew; return each one's id and the state it is in now."""
     query = (
         select(Job)
-        .where(Job.state.in_(HELD), Job.lease_expires_at < db_now())
+        # The states lead to an index; there is none on leases, for every heartbeat would have to write it.
+        .where(Job.state.in_(sorted(HELD)), Job.lease_expires_at < db_now())
         .order_by(Job.lease_expires_at)
         .limit(limit)
         .with_for_update(skip_locked=True)

@@ -19,8 +19,9 @@ from core.database import open_sessions
 from core.errors import LostLease
 from core.leases import EXPRESS
 from core.settings import Settings, get_settings
+from worker.about import talk_about
 from worker.attempt import Attempt, Tools
-from worker.logs import set_up_logging, talk_about
+from worker.logs import set_up_logging
 from worker.protocol import DONE, READY, REFUSED, Assignment
 from worker.warmup import rehearse_queries, rehearse_training
 

@@ -1,8 +1,11 @@
 """Real supervisors and real runners, killed, frozen and stopped in the middle of an epoch."""
 
+import json
 import os
+import random
 import signal
 
+import numpy as np
 import pytest
 
 from core.blobs import Blobs
@@ -19,7 +22,7 @@ from tests.worker.processes import (
     start_worker,
     wish,
 )
-from tests.worker.small import training, until
+from tests.worker.small import COMPILE, arrays, training, until
 from worker.reaper import Reaper
 from worker.supervisor import Supervisor
 
@@ -40,17 +43,52 @@ def test_killed_twice_in_mid_epoch_a_job_ends_with_the_same_bits(calm, yard, ses
     assert [event.seq for event in read(job_id, "events", 0, 10**6)] == list(range(1, read(job_id).last_event + 1))
 
 
-@pytest.mark.slow
-def test_a_job_whose_runner_dies_every_time_fails_in_the_end(yard, sessions, make_job, large, read):
-    job_id = make_job(training(large, ENDLESS))
-    for attempt in (1, 2, 3):
-        until(lambda n=attempt: read(job_id).attempt == n and read(job_id).progress)
-        os.kill(runner_of(yard, job_id).process.pid, signal.SIGKILL)
-        until(lambda n=attempt: read(job_id, "attempts")[n - 1].ended_at)
-    until(lambda: read(job_id).is_terminal)
+STATEFUL = {
+    "class_name": "Sequential",
+    "config": [
+        {
+            "class_name": "LSTM",
+            "config": {"output_dim": 16, "stateful": True, "batch_input_shape": [8, 6, 4], "dropout_U": 0.2},
+        },
+        {"class_name": "BatchNormalization", "config": {}},
+        {"class_name": "Dropout", "config": {"p": 0.3}},
+        {"class_name": "Dense", "config": {"output_dim": 3, "activation": "softmax"}},
+    ],
+}
+REDUCING = [
+    {"class_name": "ReduceLROnPlateau", "config": {"monitor": "loss", "patience": 0, "epsilon": 0.05}},
+    {"class_name": "EarlyStopping", "config": {"monitor": "loss", "patience": 200}},
+]
 
-    assert (read(job_id).state, read(job_id).attempt) == ("failed", 3)
-    assert read(job_id).error["who"] == "system"
+
+@pytest.mark.slow
+def test_killed_at_random_moments_a_stateful_job_ends_with_the_same_bits_and_the_same_history(
+    yard, make_dataset, make_job, read, blob_of
+):
+    numbers = arrays(n=128)
+    data = make_dataset(x=np.random.default_rng(3).normal(size=(128, 6, 4)).astype(np.float32), y=numbers["y"])
+    fit = {"x": f"{data}/x", "y": f"{data}/y", "nb_epoch": 200, "batch_size": 8, "callbacks": REDUCING}
+    definition = {"model": STATEFUL, "compile": COMPILE | {"optimizer": "adam"}, "fit": fit}
+    definition["checkpoint"] = {"every_seconds": 0.05, "every_epochs": 7, "keep": 3}
+    calm, shaken = make_job(definition), make_job(definition)
+    until(lambda: read(calm).state == "succeeded", 120)
+    draw, kills = random.Random(5), 0
+    step = 0
+    while kills < 2:  # a third would be one too many
+        step += draw.randrange(100, 1200)
+        until(lambda after=step: read(shaken).is_terminal or (read(shaken).progress or {}).get("step", 0) >= after, 120)
+        runners = [each for each in yard._runners if each.busy and each.exit_code is None]
+        assert runners, "it ended before it could be killed; make it longer"
+        os.kill(runners[0].process.pid, signal.SIGKILL)
+        kills += 1
+        until(lambda n=kills: read(shaken, "attempts")[n - 1].ended_at)
+    until(lambda: read(shaken).is_terminal, 120)
+
+    assert [row.reason for row in read(shaken, "attempts")] == ["runner_killed", "runner_killed", None]
+    told, expected = (json.loads(blob_of(job_id, "receipt.json")) for job_id in (shaken, calm))
+    assert told["weights_sha256"] == expected["weights_sha256"]
+    assert blob_of(shaken, "history.json") == blob_of(calm, "history.json")
+    assert [row.logs for row in read(shaken, "epochs")] == [row.logs for row in read(calm, "epochs")]
 
 
 def test_a_running_job_is_cancelled_within_seconds_and_the_lane_is_free(yard, sessions, make_job, large, read):

@@ -1,6 +1,5 @@
 """Every line of an attempt's log says of which job and which attempt it is; a worker tells Prometheus what it does."""
 
-import io
 import logging
 import subprocess
 import sys
@@ -12,8 +11,8 @@ import pytest
 from tests.servers.process import free_ports
 from tests.worker.fakes import FakeRunner
 from tests.worker.small import training
+from worker.about import talk_about
 from worker.attempt import Attempt
-from worker.logs import Formatter, talk_about
 from worker.metrics import EPOCH_SECONDS
 from worker.process import RunnerProcess
 from worker.warden import Warden
@@ -21,12 +20,15 @@ from worker.warden import Warden
 
 @pytest.fixture
 def written(monkeypatch):
-    """What a handler of the root logger has written."""
-    stream = io.StringIO()
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(Formatter("%(levelname)s %(message)s"))
-    monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
-    yield stream
+    """What a handler of the root logger is given: each line's message, job and attempt."""
+    lines = []
+
+    class Handler(logging.Handler):
+        def emit(self, record):
+            lines.append((record.getMessage(), getattr(record, "job_id", None), getattr(record, "attempt", None)))
+
+    monkeypatch.setattr(logging.getLogger(), "handlers", [Handler()])
+    yield lines
     talk_about(None)
 
 
@@ -44,11 +46,11 @@ def test_every_line_is_about_the_attempt_at_hand_whoever_writes_it(written, assi
     talk_about(None)
     logging.getLogger("somebody.elses").warning("after")
 
-    assert written.getvalue().splitlines() == [
-        "WARNING before",
-        f"WARNING while [{assignment.job_id} attempt 1]",
-        "WARNING of another [job_2 attempt 9]",
-        "WARNING after",
+    assert written == [
+        ("before", None, None),
+        ("while", assignment.job_id, 1),
+        ("of another", "job_2", 9),
+        ("after", None, None),
     ]
 
 
