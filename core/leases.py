@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from core.database import db_now
 from core.errors import LostLease
 from core.events import move, record, touch
-from core.tables import TERMINAL, Artifact, Attempt, Checkpoint, Epoch, Job, JobState
+from core.tables import HELD, TERMINAL, Artifact, Attempt, Checkpoint, Epoch, Job, JobState
 
 TRAINING, EXPRESS = "training", "express"
 
@@ -98,8 +98,9 @@ def report(
     worker: str,
     progress: dict[str, Any],
     metrics: dict[str, Any] | None = None,
+    fidelity: str | None = None,
 ) -> str | None:
-    """Say how far the attempt is; return what the caller wishes, if anything.
+    """Say how far the attempt is and how exactly it can be resumed; return what the caller wishes, if anything.
 
     Raises:
         LostLease: The job is no longer this attempt's.
@@ -107,6 +108,8 @@ def report(
     values: dict[str, Any] = {"progress": progress, "progress_at": db_now(), "updated_at": db_now()}
     if metrics is not None:
         values["metrics"] = metrics
+    if fidelity is not None:
+        values["resume_fidelity"] = fidelity
     return _write(session, job_id, attempt, worker, version=Job.version + 1, **values)
 
 
@@ -250,29 +253,32 @@ def lose(
     reason: str,
     max_attempts: int,
     backoff_seconds: float,
+    error: dict[str, Any] | None = None,
 ) -> str:
-    """End an attempt whose runner died without a word; return the state its job is in now.
+    """End an attempt that may fare better another time; return the state its job is in now.
+
+    `error` is what its job fails with once it has had `max_attempts` of such ends.
 
     Raises:
         LostLease: The job is no longer this attempt's.
     """
-    return _lost(session, _mine(session, job_id, attempt, worker), reason, max_attempts, backoff_seconds)
+    return _lost(session, _mine(session, job_id, attempt, worker), reason, max_attempts, backoff_seconds, error)
 
 
-def expire(session: Session, max_attempts: int, backoff_seconds: float, limit: int = 100) -> list[str]:
-    """Take jobs from workers that no longer renew; return those that wait again, to ring for them."""
+def expire(session: Session, max_attempts: int, backoff_seconds: float, limit: int = 100) -> dict[str, str]:
+    """Take jobs from workers that no longer renew; return each one's id and the state it is in now."""
     query = (
         select(Job)
-        .where(Job.lease_expires_at < db_now())
+        # The states lead to an index; there is none on leases, for every heartbeat would have to write it.
+        .where(Job.state.in_(sorted(HELD)), Job.lease_expires_at < db_now())
         .order_by(Job.lease_expires_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    return [
-        job.id
+    return {
+        job.id: _lost(session, job, "worker_lost", max_attempts, backoff_seconds)
         for job in session.scalars(query).all()
-        if _lost(session, job, "worker_lost", max_attempts, backoff_seconds) == JobState.QUEUED
-    ]
+    }
 
 
 def waiting(session: Session, seconds: float = 5.0, limit: int = 100) -> list[str]:
@@ -351,7 +357,14 @@ def _let_go(session: Session, job: Job, state: str, reason: str | None, error: d
     session.flush()
 
 
-def _lost(session: Session, job: Job, reason: str, max_attempts: int, backoff_seconds: float) -> str:
+def _lost(
+    session: Session,
+    job: Job,
+    reason: str,
+    max_attempts: int,
+    backoff_seconds: float,
+    told: dict[str, Any] | None = None,
+) -> str:
     _end_attempt(session, job, LOST, reason)
     session.flush()
     count = select(func.count()).select_from(Attempt)
@@ -359,13 +372,15 @@ def _lost(session: Session, job: Job, reason: str, max_attempts: int, backoff_se
     state, why = _as_wished(job, JobState.QUEUED, reason)
     error = None
     if state == JobState.QUEUED and losses >= max_attempts:
-        state, error = JobState.FAILED, _used_up(reason, losses)
+        state, error = JobState.FAILED, _used_up(reason, losses, told)
     if state == JobState.QUEUED:
         job.not_before = db_now(backoff_seconds * 2 ** (losses - 1))
     _let_go(session, job, state, why, error)
     return state
 
 
-def _used_up(reason: str, losses: int) -> dict[str, Any]:
+def _used_up(reason: str, losses: int, told: dict[str, Any] | None) -> dict[str, Any]:
+    if told is not None:
+        return told | {"detail": f"{told['detail']} The job was tried {losses} times and is not tried again."}
     detail = f"{losses} attempts ended without a word from their runner; the job is not tried again"
     return {"class": reason, "detail": detail, "retryable": True, "who": "system"}

@@ -7,6 +7,9 @@ from typing import Any
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+#: How CUDA names a GPU, or a part of one.
+_GPU = r"(\d+|(GPU|MIG)-[\w/-]+)"
+
 
 def _below(folder: str, scheme: str) -> Any:
     """Default a URL to a place below the data folder, so that one setting moves everything."""
@@ -63,10 +66,24 @@ class Settings(BaseSettings):
     max_batch_size: int = Field(default=65_536, gt=0)
 
     worker_slots: int = Field(default=1, gt=0)
+    #: Which GPUs the slots share: "all", a list such as "0,1", or "" for none.
+    gpus: str = Field(default="all", pattern=rf"^(all|{_GPU}(,{_GPU})*)?$")
+    #: Have a GPU use only kernels that repeat their bits, which are slower.
+    deterministic: bool = False
+    #: What a runner may hold; each slot's share of the machine when unset, and no bound when 0.
+    runner_memory_bytes: int | None = Field(default=None, ge=0)
+    #: A worker whose disk has less room than this claims nothing.
+    min_free_disk_bytes: int = Field(default=64 * 2**20, ge=0)
     lease_seconds: float = Field(default=30.0, gt=0)
     heartbeat_seconds: float = Field(default=2.0, gt=0)
-    poll_seconds: float = Field(default=2.0, gt=0)
-    reaper_seconds: float = Field(default=5.0, gt=0)
+    poll_seconds: float = Field(default=1.0, gt=0)
+    reaper_seconds: float = Field(default=1.0, gt=0)
+    #: How long runners may take to checkpoint and give back when the worker is told to stop.
+    stop_grace_seconds: float = Field(default=12.0, gt=0)
+    #: `python -m worker.health` fails when no worker of this host has looked for work for so long.
+    worker_alive_seconds: float = Field(default=30.0, gt=0)
+    #: Where a worker serves its Prometheus metrics; nowhere when unset.
+    worker_metrics_port: int | None = Field(default=None, gt=0, le=65_535)
     max_attempts: int = Field(default=3, gt=0)
     retry_backoff_seconds: float = Field(default=2.0, ge=0)
     checkpoint_every_seconds: float = Field(default=30.0, gt=0)

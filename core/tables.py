@@ -216,6 +216,8 @@ class Job(Base):
     progress_at: Mapped[datetime | None]
     metrics: Mapped[dict[str, Any] | None]
     evaluation: Mapped[dict[str, Any] | None]
+    #: Whether a resumed attempt ends in the same bits: "exact" or "approximate", once an attempt has begun.
+    resume_fidelity: Mapped[str | None]
     #: {"class", "detail", "retryable", "who"} of a failed job.
     error: Mapped[dict[str, Any] | None]
     lease_owner: Mapped[str | None]
@@ -313,6 +315,23 @@ class Artifact(Base):
     sha256: Mapped[str]
     format: Mapped[str]
     blob: Mapped[str]
+
+
+class Worker(Base):
+    """A worker that runs, or ran within the last day, and what it was last seen to do."""
+
+    __tablename__ = "workers"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    host: Mapped[str]
+    pid: Mapped[int]
+    version: Mapped[str]
+    slots: Mapped[int]
+    gpus: Mapped[list[Any]]
+    started_at: Mapped[datetime] = mapped_column(insert_default=db_now())
+    #: When it last looked for work, or had no room for more.
+    looked_at: Mapped[datetime]
+    claimed_at: Mapped[datetime | None]
 
 
 class Idempotency(Base):

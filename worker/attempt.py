@@ -1,6 +1,5 @@
 """One attempt, from its assignment to its typed end."""
 
-import json
 import logging
 import shutil
 import threading
@@ -13,11 +12,11 @@ import numpy as np
 from obstore.exceptions import BaseError as StorageError
 from sqlalchemy.orm import Session, sessionmaker
 
-from core.blobs import Blobs, digest
+from core.blobs import Blobs
 from core.errors import LostLease
 from core.leases import TRAINING
 from core.settings import Settings
-from core.tables import Checkpoint, JobState, finite
+from core.tables import JobState
 from engine.limits import Limits
 from engine.plan import Plan
 from engine.training.loop import Training
@@ -25,14 +24,14 @@ from worker import failures
 from worker.inputs import Cache, Inputs
 from worker.journal import Journal
 from worker.meter import Meter
-from worker.protocol import Assignment
+from worker.protocol import EPOCHS, STEPPING, Assignment
+from worker.receipt import RECEIPT, fidelity, receipt
+from worker.restoring import restore
+from worker.results import FORMATS, OPTIMIZER, leave, leave_predictions, write_json
 
 log = logging.getLogger(__name__)
 
 _REPORT_SECONDS = 1.0
-
-#: What the optimizer has gathered, kept beside the weights so that a later job can take it along.
-OPTIMIZER = "optimizer.safetensors"
 
 
 class Leave(Exception):
@@ -60,13 +59,11 @@ class Attempt:
         assignment: What to run.
         tools: Database, storage, limits, device.
         stop: Set when the job is to be given back.
-        stepping: Called once, after the first batch.
+        say: Tells the supervisor a word of the protocol, and what belongs to it.
     """
 
-    def __init__(
-        self, assignment: Assignment, tools: Tools, stop: threading.Event, stepping: Callable[[], None]
-    ) -> None:
-        self._assignment, self._tools, self._stop, self._stepping = assignment, tools, stop, stepping
+    def __init__(self, assignment: Assignment, tools: Tools, stop: threading.Event, say: Callable[..., object]) -> None:
+        self._assignment, self._tools, self._stop, self._say = assignment, tools, stop, say
         self._folder = Path(assignment.folder)
         self._journal = Journal(tools.sessions, tools.blobs, assignment, tools.settings.lease_seconds)
         self._inputs = Inputs(tools.sessions, tools.cache, assignment.project_id)
@@ -75,40 +72,47 @@ class Attempt:
         self._started = time.monotonic()
         wanted = assignment.definition.get("checkpoint") or {}
         self._every_seconds = wanted.get("every_seconds") or tools.settings.checkpoint_every_seconds
+        self._every_epochs = wanted.get("every_epochs")
         self._keep = wanted.get("keep") or tools.settings.checkpoint_keep
         self._logs: dict[str, Any] = {}
         self._next_report = 0.0
         self._next_checkpoint = self._started + self._every_seconds
+        self._warned_of_storage = False
+        self._epoch_began = self._started
+        self._epoch_seconds: list[float] = []
 
-    def run(self) -> None:
-        """Run it to an end that is written down, whatever happens.
+    def run(self) -> str:
+        """Run it to an end that is written down, whatever happens; return how it ended, in a word.
 
         Raises:
             LostLease: The job is no longer ours; nothing more was written.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
         try:
+            self._folder.mkdir(parents=True, exist_ok=True)
             evaluation = self._work()
-        except Leave as leave:
-            self._journal.finish(leave.state, reason=leave.reason, error=leave.error)
+        except Leave as ending:
+            self._journal.finish(ending.state, reason=ending.reason, error=ending.error)
+            return ending.reason
         except LostLease:
             raise
-        except (OSError, StorageError):
-            log.exception("storage failed %s", self._assignment.job_id)
-            settings = self._tools.settings
-            self._journal.lose("infra_storage", settings.max_attempts, settings.retry_backoff_seconds)
         except Exception as error:
-            self._fail(error)
+            shutil.rmtree(self._folder, ignore_errors=True)  # it may be what has filled the disk
+            return self._fail(error)
         else:
             self._journal.finish(JobState.SUCCEEDED, evaluation=evaluation)
+            return JobState.SUCCEEDED
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _fail(self, error: Exception) -> None:
-        told = failures.failure_of(error)
+    def _fail(self, error: Exception) -> str:
+        told, settings = failures.failure_of(error), self._tools.settings
         if told["who"] == "system":
-            log.exception("attempt %d of %s failed", self._assignment.attempt, self._assignment.job_id)
-        self._journal.finish(JobState.FAILED, reason=told["class"], error=told)
+            log.exception("the attempt failed: %s", told["class"])
+        if told["class"] in failures.PASSING:
+            self._journal.lose(told, settings.max_attempts, settings.retry_backoff_seconds)
+        else:
+            self._journal.finish(JobState.FAILED, reason=told["class"], error=told)
+        return str(told["class"])
 
     def _work(self) -> dict[str, float] | None:
         self._obey(self._assignment.wish)
@@ -116,6 +120,7 @@ class Attempt:
         training = Training(plan, self._inputs.load, seed=self._assignment.seed, device=self._tools.device)
         self._begin(training)
         self._training = training
+        self._epoch_began = time.monotonic()
         training.fit(self)
         evaluation = training.evaluate(self) if plan.evaluate else None
         predictions = training.predict(self) if plan.predict else None
@@ -135,9 +140,14 @@ class Attempt:
             self._checkpoint(self._training)
 
     def epoch(self, epoch: int, logs: dict[str, float]) -> None:
-        """Keep an epoch's numbers."""
+        """Keep an epoch's numbers, and its state where the caller wants it."""
+        now = time.monotonic()
+        self._epoch_seconds.append(now - self._epoch_began)
+        self._epoch_began = now
         self._logs = dict(logs)
         self._journal.epoch(epoch, logs)
+        if self._training and self._every_epochs and (epoch + 1) % self._every_epochs == 0:
+            self._checkpoint(self._training)
 
     def artifact(self, name: str, write: Callable[[Path], None]) -> None:
         """Publish a file in mid-training, such as the best weights so far."""
@@ -151,7 +161,7 @@ class Attempt:
     # How an attempt begins, goes on and ends.
 
     def _begin(self, training: Training) -> None:
-        if self._assignment.resume and self._restore(training):
+        if self._assignment.resume and restore(training, self._journal, self._tools.blobs, self._folder):
             return
         if weights := self._assignment.definition.get("weights"):
             path, kernels = self._inputs.weights(weights)
@@ -160,32 +170,15 @@ class Attempt:
             if weights.get("optimizer"):
                 training.load_optimizer(self._inputs.artifact(weights["job"], OPTIMIZER))
 
-    def _restore(self, training: Training) -> bool:
-        for number, checkpoint in enumerate(self._journal.checkpoints()):
-            if self._is_restored(training, checkpoint):
-                if number:
-                    self._journal.resumed(checkpoint)
-                return True
-            self.warning(f"The checkpoint at step {checkpoint.step} is damaged; an earlier one is used.")
-        self._journal.resumed(None)
-        return False
-
-    def _is_restored(self, training: Training, checkpoint: Checkpoint) -> bool:
-        path = self._folder / "restore"
-        try:
-            self._tools.blobs.get_file(checkpoint.blob, path)
-        except FileNotFoundError:
-            return False
-        if digest(path) != (checkpoint.bytes, checkpoint.sha256):
-            return False
-        training.restore(path)
-        return True
-
     def _report(self, training: Training, now: float) -> None:
         progress = training.progress
         if not self._next_report:
-            self._stepping()
-        wish = self._journal.report(self._meter.read(progress), self._logs | progress.metrics)
+            self._say(STEPPING)
+        if self._epoch_seconds:
+            self._say(EPOCHS, *(f"{seconds:.6f}" for seconds in self._epoch_seconds))
+            self._epoch_seconds.clear()
+        metrics = self._logs | progress.metrics
+        wish = self._journal.report(self._meter.read(progress), metrics, fidelity(training))
         self._next_report = now + _REPORT_SECONDS
         limit = self._assignment.limit_seconds
         if limit is not None and now - self._started > limit:
@@ -198,45 +191,43 @@ class Attempt:
         if wish == "pause":
             self._leave(Leave(JobState.PAUSED, "paused_by_user"))
 
-    def _leave(self, leave: Leave) -> None:
+    def _leave(self, ending: Leave) -> None:
         if self._training and self._assignment.kind == TRAINING:
             self._checkpoint(self._training)
-        raise leave
+        raise ending
 
     def _checkpoint(self, training: Training) -> None:
+        """Keep the state; where that fails for now, the run goes on, and what was kept before stays."""
         path = self._folder / "checkpoint"
-        training.save(path)
         progress = training.progress
-        self._journal.checkpoint(path, progress.step, progress.epoch, self._keep)
+        try:
+            training.save(path)
+            self._journal.checkpoint(path, progress.step, progress.epoch, self._keep)
+            self._warned_of_storage = False
+        except (OSError, StorageError) as error:
+            self._warn_of_storage(error, progress.step)
+        finally:
+            path.unlink(missing_ok=True)
         self._next_checkpoint = time.monotonic() + self._every_seconds
+
+    def _warn_of_storage(self, error: Exception, step: int) -> None:
+        log.warning("no checkpoint at step %d", step, exc_info=error)
+        if not self._warned_of_storage:
+            self._warned_of_storage = True
+            told = failures.failure_of(error)["detail"]
+            self.warning(f"No checkpoint could be kept at step {step}, and the run goes on without. {told}")
 
     def _keep_results(self, training: Training, predictions: np.ndarray | None) -> None:
         if predictions is not None:
-            self._store("predictions.npz", lambda path: _save_npz(path, predictions))
+            leave_predictions(predictions, self._store)
         if self._assignment.kind != TRAINING:
             return
         self._report(training, time.monotonic())
-        model = json.dumps(self._assignment.definition["model"], indent=2)
-        self._store("model.json", lambda path: _write(path, model))
-        self._store("weights.h5", lambda path: training.save_weights(path, "hdf5"))
-        self._store("weights.safetensors", lambda path: training.save_weights(path, "safetensors"))
-        if "fit" in self._assignment.definition:
-            self._store(OPTIMIZER, training.save_optimizer)
-            self._store("history.json", lambda path: _write(path, json.dumps(finite(training.history))))
+        leave(training, self._assignment.definition, self._store)
+        told = receipt(training, self._assignment, self._inputs, self._journal)
+        self._store(RECEIPT, lambda path: write_json(path, told))
 
     def _store(self, name: str, write: Callable[[Path], object]) -> None:
         path = self._folder / name
         write(path)
-        self._journal.artifact(name, path, _FORMATS.get(path.suffix, "binary"))
-
-
-_FORMATS = {".json": "json", ".h5": "hdf5", ".hdf5": "hdf5", ".safetensors": "safetensors", ".npz": "npz"}
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
-
-
-def _save_npz(path: Path, y: np.ndarray) -> None:
-    with path.open("wb") as file:
-        np.savez(file, y=y)
+        self._journal.artifact(name, path, FORMATS.get(path.suffix, "binary"))

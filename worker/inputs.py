@@ -2,6 +2,7 @@
 
 import os
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,12 +15,23 @@ from core.datasets import Datasets, array_of
 from core.errors import NotFound
 from core.jobs import Jobs
 from core.models import Weights
-from core.tables import Dataset
+from core.tables import Artifact, Dataset, WeightsFile
 from core.unit import reading
 from engine.plan import ArraySpec
+from worker.failures import BrokenInput, LostInput
 
+#: What another job has left of its weights.
+TRAINED = "weights.h5"
 #: What the shared folder may hold before the files longest unused are dropped.
 KEEP_BYTES = 20 * 2**30
+
+
+#: Bytes that arrive wrong are asked for once more: it may have been the way.
+_FETCHES = 2
+
+
+class WrongBytes(OSError):
+    """What is stored is not what was uploaded."""
 
 
 class Cache:
@@ -33,29 +45,49 @@ class Cache:
 
     def __init__(self, folder: Path, blobs: Blobs, keep_bytes: int = KEEP_BYTES) -> None:
         self._folder, self._blobs, self._keep_bytes = folder, blobs, keep_bytes
+        #: The files whose bytes this process has seen to be right, by their inodes.
+        self._known: dict[str, int] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
     def fetch(self, blob: str, sha256: str) -> Path:
-        """The local file of a blob.
+        """The local file of a blob, whose bytes are those that were uploaded.
 
         Raises:
-            OSError: Storage does not have it or has other bytes, or the disk is full.
+            FileNotFoundError: Storage does not have it.
+            WrongBytes: Storage has other bytes.
+            OSError: Storage does not answer, or the disk is full.
         """
         path = self._folder / sha256
+        if not self._holds(path, sha256):
+            self._make_room()
+            self._download(blob, sha256, path)
+        return path
+
+    def _holds(self, path: Path, sha256: str) -> bool:
+        """Tell whether a file is there and whole; a disk may have lost its end when the power went."""
         try:
             os.utime(path)
+            inode = path.stat().st_ino
+            if self._known.get(sha256) != inode and digest(path)[1] != sha256:
+                return False
         except FileNotFoundError:
-            self._make_room()
-            # Another runner may fetch the same: each writes its own file, and the last rename wins.
-            partial = self._folder / f"{sha256}.{uuid.uuid4().hex}"
-            try:
+            return False
+        self._known[sha256] = inode
+        return True
+
+    def _download(self, blob: str, sha256: str, path: Path) -> None:
+        # Another runner may fetch the same: each writes its own file, and the last rename wins.
+        partial = self._folder / f"{sha256}.{uuid.uuid4().hex}"
+        try:
+            for _ in range(_FETCHES):
                 self._blobs.get_file(blob, partial)
-                if digest(partial)[1] != sha256:
-                    raise OSError(f"the bytes stored as {blob} are not the ones that were uploaded")
-                partial.replace(path)
-            finally:
-                partial.unlink(missing_ok=True)
-        return path
+                if digest(partial)[1] == sha256:
+                    self._known[sha256] = partial.stat().st_ino
+                    partial.replace(path)
+                    return
+            raise WrongBytes(f"the bytes stored as {blob} are not the ones that were uploaded")
+        finally:
+            partial.unlink(missing_ok=True)
 
     def _make_room(self) -> None:
         files = sorted(((path.stat(), path) for path in self._folder.iterdir()), key=lambda file: file[0].st_mtime)
@@ -94,15 +126,16 @@ class Inputs:
     def load(self, dataset_id: str, array: str) -> np.ndarray:
         """Read an array, mapped into memory where its file allows it."""
         dataset = self._dataset(dataset_id)
-        return formats.load(self._cache.fetch(dataset.blob, dataset.sha256), dataset.format, array)
+        path = self._fetch(f"dataset {dataset_id}", dataset.blob, dataset.sha256)
+        return formats.load(path, dataset.format, array)
 
     def weights(self, wanted: dict[str, Any]) -> tuple[Path, Literal["tensorflow", "theano"]]:
         """Fetch uploaded weights, or those another job has left; say how their kernels lie."""
         if "id" not in wanted:
-            return self.artifact(wanted["job"], "weights.h5"), "tensorflow"
-        with reading(self._sessions) as session:
-            row = Weights(session, self._project_id).get(wanted["id"])
-        return self._cache.fetch(row.blob, row.sha256), "theano" if row.kernels == "theano" else "tensorflow"
+            return self.artifact(wanted["job"], TRAINED), "tensorflow"
+        row = self._weights(wanted["id"])
+        path = self._fetch(f"weights {row.id}", row.blob, row.sha256)
+        return path, "theano" if row.kernels == "theano" else "tensorflow"
 
     def artifact(self, job_id: str, name: str) -> Path:
         """Fetch what another job has left.
@@ -110,10 +143,33 @@ class Inputs:
         Raises:
             NotFound: The project has no such job, or the job has left no such file.
         """
+        left = self._artifact(job_id, name)
+        return self._fetch(f"{name} of job {job_id}", left.blob, left.sha256)
+
+    def dataset_digests(self, dataset_ids: Iterable[str]) -> dict[str, str]:
+        """Tell the sha256 of datasets, which `load` has held their bytes against."""
+        return {dataset_id: self._dataset(dataset_id).sha256 for dataset_id in dataset_ids}
+
+    def weights_digest(self, wanted: dict[str, Any]) -> str:
+        """Tell the sha256 of given weights, which `weights` has held their bytes against."""
+        return (self._weights(wanted["id"]) if "id" in wanted else self._artifact(wanted["job"], TRAINED)).sha256
+
+    def _fetch(self, what: str, blob: str, sha256: str) -> Path:
+        try:
+            return self._cache.fetch(blob, sha256)
+        except FileNotFoundError as error:
+            raise LostInput(what, "are gone") from error
+        except WrongBytes as error:
+            raise BrokenInput(what, f"are not the ones that were uploaded, whose sha256 is {sha256}") from error
+
+    def _weights(self, weights_id: str) -> WeightsFile:
+        with reading(self._sessions) as session:
+            return Weights(session, self._project_id).get(weights_id)
+
+    def _artifact(self, job_id: str, name: str) -> Artifact:
         with reading(self._sessions) as session:
             jobs = Jobs(session, self._project_id)
-            left = jobs.artifact(jobs.get(job_id).id, name)
-        return self._cache.fetch(left.blob, left.sha256)
+            return jobs.artifact(jobs.get(job_id).id, name)
 
     def _dataset(self, dataset_id: str) -> Dataset:
         if dataset_id not in self._datasets:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,7 +12,9 @@ from sqlalchemy.orm import Session, sessionmaker
 from core import leases
 from core.blobs import Blobs, attempt_key
 from core.errors import LostLease
-from core.tables import Checkpoint
+from core.jobs import Jobs
+from core.tables import Attempt, Checkpoint
+from core.unit import reading
 from worker.protocol import Assignment
 
 log = logging.getLogger(__name__)
@@ -20,6 +22,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _AGAIN_SECONDS = 0.2
+#: PostgreSQL's name for a write that a read-only database has refused.
+_READ_ONLY = "25006"
 
 
 def patiently(sessions: sessionmaker[Session], seconds: float, act: Callable[[Session], T]) -> T:
@@ -43,7 +47,9 @@ def patiently(sessions: sessionmaker[Session], seconds: float, act: Callable[[Se
 
 
 def is_passing(error: DBAPIError) -> bool:
-    """Whether the same statement may succeed in a moment."""
+    """Whether the same statement may succeed in a moment: also where the database has become read-only."""
+    if getattr(error.orig, "sqlstate", None) == _READ_ONLY:
+        return True
     return error.connection_invalidated or type(error).__name__ in {"OperationalError", "InterfaceError"}
 
 
@@ -70,9 +76,16 @@ class Journal:
         self._epochs: list[tuple[int, dict[str, Any]]] = []
         self._artifacts: list[dict[str, Any]] = []
 
-    def report(self, progress: dict[str, Any], metrics: dict[str, Any] | None) -> str | None:
-        """Write how far it is; return what the caller wishes."""
-        return self._write(lambda session: leases.report(session, *self._fence, progress, metrics))
+    @property
+    def stored(self) -> dict[str, str]:
+        """The sha256 of each file that is stored and not yet visible."""
+        return {row["name"]: row["sha256"] for row in self._artifacts}
+
+    def report(
+        self, progress: dict[str, Any], metrics: dict[str, Any] | None, fidelity: str | None = None
+    ) -> str | None:
+        """Write how far it is, and how exactly it can be resumed; return what the caller wishes."""
+        return self._write(lambda session: leases.report(session, *self._fence, progress, metrics, fidelity))
 
     def epoch(self, epoch: int, logs: dict[str, Any]) -> None:
         """Keep an epoch's logs for the next write, so that fast epochs share a transaction."""
@@ -81,6 +94,11 @@ class Journal:
     def event(self, type: str, data: dict[str, Any]) -> None:
         """Add to the job's story."""
         self._write(lambda session: leases.event(session, *self._fence, type, data))
+
+    def attempts(self) -> Sequence[Attempt]:
+        """List the tries so far, this one last."""
+        with reading(self._sessions) as session:
+            return Jobs(session, self._assignment.project_id).attempts(self._assignment.job_id)
 
     def checkpoints(self) -> list[Checkpoint]:
         """What there is to go on from, newest first."""
@@ -119,15 +137,16 @@ class Journal:
 
         self._drop(self._write(write))
 
-    def lose(self, reason: str, max_attempts: int, backoff_seconds: float) -> None:
-        """End the attempt so that another one is made, unless too many were."""
+    def lose(self, error: dict[str, Any], max_attempts: int, backoff_seconds: float) -> None:
+        """End the attempt so that another one is made, or fail with `error` if too many were."""
         self._write(
             lambda session: leases.lose(
                 session,
                 *self._fence,
-                reason=reason,
+                reason=error["class"],
                 max_attempts=max_attempts,
                 backoff_seconds=backoff_seconds,
+                error=error,
             )
         )
 
@@ -147,7 +166,11 @@ class Journal:
 
     def _drop(self, blobs: list[str]) -> None:
         for blob in blobs:
-            self._blobs.delete(blob)
+            try:
+                self._blobs.delete(blob)
+            except OSError as error:
+                # The rows are already right; what is left is litter.
+                log.warning("%s could not be deleted: %s", blob, error)
 
     def _key(self, name: str) -> str:
         return attempt_key(self._assignment.project_id, self._assignment.job_id, self._assignment.attempt, name)

@@ -1,4 +1,4 @@
-"""Holds the leases of a worker's runners, and kills the runners that may not go on."""
+"""Holds the leases of a worker's runners, and hears what becomes of their jobs."""
 
 import logging
 import threading
@@ -10,16 +10,15 @@ from sqlalchemy.orm import Session, sessionmaker
 from core import leases
 from core.errors import LostLease
 from core.settings import Settings
-from worker.closing import CANCELLED, LOST, TIME_LIMIT
+from worker import metrics
+from worker.closing import LOST
 from worker.process import RunnerProcess
 from worker.protocol import Assignment
 
 log = logging.getLogger(__name__)
 
-#: How long a runner may take to hear of its time limit by itself, between two batches, and to checkpoint.
-GRACE_SECONDS = 5.0
-#: The same for a cancel, after which nothing has to be saved; one that compiles does not hear it at all.
-CANCEL_GRACE_SECONDS = 2.0
+#: A cancel is heard within this, however seldom leases are renewed.
+_HEAR_SECONDS = 2.0
 
 
 class Keeper(threading.Thread):
@@ -39,7 +38,7 @@ class Keeper(threading.Thread):
     ) -> None:
         super().__init__(name="keeper", daemon=True)
         self._settings, self._sessions, self._runners = settings, sessions, runners
-        self._every_seconds = min(settings.heartbeat_seconds, settings.lease_seconds / 3)
+        self._every_seconds = min(settings.heartbeat_seconds, settings.lease_seconds / 3, _HEAR_SECONDS)
         self._over = threading.Event()
 
     def run(self) -> None:
@@ -62,14 +61,13 @@ class Keeper(threading.Thread):
         except LostLease as error:
             # A runner that ends just now has let go of its lease itself, and says so in a moment.
             self._lost(runner, assignment, error)
-            return
         except Exception as error:
-            log.warning("cannot renew %s: %s", assignment.job_id, error)
-            if now - runner.held_at > self._settings.lease_seconds:
-                runner.kill(LOST)
-            return
-        runner.held_at = now
-        self._judge(runner, assignment, wish, now)
+            # The warden ends it when that lasts for longer than the lease.
+            log.warning("its lease cannot be renewed: %s", error, extra=assignment.about)
+        else:
+            runner.held_at = now
+            if wish == "cancel":
+                runner.cancelled_at = runner.cancelled_at or now
 
     def _renew(self, assignment: Assignment) -> str | None:
         with self._sessions.begin() as session:
@@ -85,14 +83,6 @@ class Keeper(threading.Thread):
         if runner.lost_at is None:
             runner.lost_at = time.monotonic()
         elif runner.busy and runner.assignment is assignment:
-            log.warning("%s", error)
+            log.warning("%s", error, extra=assignment.about)
+            metrics.REFUSED.inc()
             runner.kill(LOST)
-
-    def _judge(self, runner: RunnerProcess, assignment: Assignment, wish: str | None, now: float) -> None:
-        if wish == "cancel":
-            runner.cancelled_at = runner.cancelled_at or now
-            if now - runner.cancelled_at > CANCEL_GRACE_SECONDS:
-                runner.kill(CANCELLED)
-        limit = assignment.limit_seconds
-        if limit is not None and now - runner.assigned_at > limit + GRACE_SECONDS:
-            runner.kill(TIME_LIMIT)

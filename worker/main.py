@@ -1,13 +1,14 @@
-"""One worker: the doorbell in the main thread, the supervisor and the reaper beside it."""
+"""One worker: the supervisor, the reaper and the doorbell, each in a thread of its own."""
 
+import itertools
 import logging
 import os
 import shutil
+import signal
 import socket
-import threading
 from pathlib import Path
+from types import FrameType
 
-from celery.signals import worker_shutting_down
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.blobs import Blobs
@@ -15,46 +16,45 @@ from core.database import open_sessions
 from core.ids import new_id
 from core.queue import Queue
 from core.settings import Settings, get_settings
+from worker import metrics
 from worker.logs import set_up_logging
 from worker.reaper import Reaper
 from worker.supervisor import Supervisor
-from worker.tasks import hang_bell, wait_for_bells
+from worker.tasks import Doorbell
 
 log = logging.getLogger(__name__)
 
 
 def main() -> None:
-    """Work until SIGTERM; then give every job back."""
+    """Work until SIGTERM or SIGINT; then give every job back. A second one ends it sooner."""
     settings = get_settings()
     set_up_logging(settings)
     sweep_runs(settings.data_dir / "runs")
-    sessions = open_sessions(settings.database_url)
-    work(settings, sessions, Queue(settings))
+    metrics.serve(settings)
+    work(settings, open_sessions(settings.database_url), Queue(settings))
+    logging.shutdown()
+    # A broker that does not answer may hold on to Celery's threads, and all that lasts is written.
+    os._exit(0)
 
 
 def work(settings: Settings, sessions: sessionmaker[Session], queue: Queue) -> None:
-    """Run the threads around the doorbell."""
+    """Run supervisor, reaper and doorbell, each in a thread; this one hears signals."""
     supervisor = Supervisor(settings, sessions, worker_name())
     reaper = Reaper(settings, sessions, queue, Blobs(settings.storage_url))
+    doorbell = Doorbell(queue.celery, supervisor.hear)
+    told = itertools.count()
 
-    stopped = threading.Event()
+    def stop(number: int, frame: FrameType | None) -> None:
+        doorbell.stop()
+        supervisor.stop(at_once=next(told) > 0)
 
-    def stop_claiming(**_: object) -> None:
-        stopped.set()
-        supervisor.stop()
-
-    # Celery may take a moment to let go of its broker; the runners need not wait for that.
-    worker_shutting_down.connect(stop_claiming)
-    hang_bell(queue.celery, supervisor.hear)
-    supervisor.start()
-    reaper.start()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    for thread in (supervisor, reaper, doorbell):
+        thread.start()
     log.info("%s is up with %d slots", supervisor.worker, settings.worker_slots)
-    try:
-        wait_for_bells(queue.celery, stopped, supervisor.hear)
-    finally:
-        reaper.stop()
-        supervisor.stop()
-        supervisor.join()
+    supervisor.join()
+    reaper.stop()
 
 
 def worker_name() -> str:

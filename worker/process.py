@@ -11,7 +11,9 @@ import time
 from collections.abc import Callable
 from typing import IO
 
-from worker.protocol import DONE, READY, STEPPING, Assignment
+from worker import machine, metrics
+from worker.lanes import Lane
+from worker.protocol import DONE, EPOCHS, READY, REFUSED, STEPPING, Assignment
 
 log = logging.getLogger(__name__)
 
@@ -20,11 +22,11 @@ class RunnerProcess:
     """A process that stands by, runs what it is assigned, and may be killed at any time.
 
     Args:
-        lane: The kind of job it is for.
+        lane: Whose jobs it is for.
         changed: Called, from another thread, whenever it has said something or died.
     """
 
-    def __init__(self, lane: str, changed: Callable[[], None]) -> None:
+    def __init__(self, lane: Lane, changed: Callable[[], None]) -> None:
         self.lane = lane
         self.ready = False
         self.stepping = False
@@ -33,17 +35,23 @@ class RunnerProcess:
         self.assigned_at = 0.0
         #: When it was last seen to hold its lease.
         self.held_at = 0.0
+        #: When it was first seen that its job is to be cancelled.
         self.cancelled_at: float | None = None
         #: When its lease was first found to be gone.
         self.lost_at: float | None = None
         #: Why the supervisor killed it, if it did.
         self.verdict: str | None = None
+        #: What it held of memory when it was last weighed.
+        self.held_bytes = 0
+        #: How many processes the kernel had ended for want of memory when it was assigned.
+        self.oom_kills = 0
         self.done = False
         self.exit_code: int | None = None
         self._changed = changed
         safe = ["-P"] if sys.flags.safe_path else []
         self.process = subprocess.Popen(
-            [sys.executable, *safe, "-m", "worker.runner", lane],
+            [sys.executable, *safe, "-m", "worker.runner", lane.kind],
+            env=lane.environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
@@ -65,11 +73,12 @@ class RunnerProcess:
         self.assignment, self.done, self.stepping = assignment, False, False
         self.verdict = self.cancelled_at = self.lost_at = None
         self.assigned_at = self.held_at = time.monotonic()
+        self.oom_kills = machine.oom_kills()
         try:
             self._stdin.write(assignment.line())
             self._stdin.flush()
         except BrokenPipeError:
-            log.warning("runner %d died before it could be assigned %s", self.process.pid, assignment.job_id)
+            log.warning("runner %d died before it could be assigned", self.process.pid, extra=assignment.about)
 
     def release(self) -> None:
         """Let it stand by again."""
@@ -104,17 +113,29 @@ class RunnerProcess:
     def _listen(self) -> None:
         with self.process.stdout or contextlib.nullcontext(()) as words:
             for line in words:
-                self._hear(line.decode().strip())
+                self._hear(line.decode())
                 self._changed()
         self.exit_code = self.process.wait()
         self._changed()
 
-    def _hear(self, word: str) -> None:
+    def _hear(self, line: str) -> None:
+        word, *said = line.split()
         if word == READY:
             self.ready = True
         elif word == STEPPING:
             self.stepping = True
+        elif word == EPOCHS:
+            for seconds in said:
+                metrics.EPOCH_SECONDS.observe(float(seconds))
         elif word == DONE:
+            count(*said)
             self.done = True
         else:
-            log.warning("runner %d said %r, which means nothing", self.process.pid, word)
+            log.warning("runner %d said %r, which means nothing", self.process.pid, line)
+
+
+def count(outcome: str) -> None:
+    """Count an attempt that has ended."""
+    metrics.ATTEMPTS.labels(outcome).inc()
+    if outcome == REFUSED:
+        metrics.REFUSED.inc()

@@ -1,7 +1,8 @@
-"""What supervisor and runner say to each other: one JSON object a line.
+"""What supervisor and runner say to each other: one line each.
 
 Down the runner's standard input come assignments; its end means that the supervisor is gone. Up its
-standard output come the words below. All that lasts goes to the database, not through here.
+standard output come the words below, with what belongs to them behind. All that lasts goes to the database, not
+through here.
 """
 
 import json
@@ -12,8 +13,12 @@ from typing import Any, Self
 READY = "ready"
 #: The first step of the assignment is done.
 STEPPING = "stepping"
-#: The assignment has ended, and its end is written.
+#: So many seconds took each of the epochs that have ended since the last time.
+EPOCHS = "epochs"
+#: The assignment has ended in the way that follows, and its end is written.
 DONE = "done"
+#: The way of an attempt that was refused a write: the job has gone on without it.
+REFUSED = "lost_lease"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +46,11 @@ class Assignment:
     def read(cls, line: bytes) -> Self:
         """Read what `line` wrote."""
         return cls(**json.loads(line))
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What every line of a log about it carries, as `extra`."""
+        return {"job_id": self.job_id, "attempt": self.attempt}
 
     @property
     def limit_seconds(self) -> float | None:

@@ -2,16 +2,22 @@
 
 import logging
 import threading
+import time
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from core import leases
+from core import leases, workers
 from core.blobs import Blobs
 from core.settings import Settings
+from core.tables import JobState
 from core.unit import Bell, unit_of_work
+from worker import metrics
 from worker.sweeper import Sweeper
 
 log = logging.getLogger(__name__)
+
+#: How often at most it rings again and sweeps: workers look for themselves, and litter can wait.
+_SWEEP_SECONDS = 5.0
 
 
 class Reaper(threading.Thread):
@@ -29,6 +35,7 @@ class Reaper(threading.Thread):
         self._settings, self._sessions, self._bell = settings, sessions, bell
         self._sweeper = Sweeper(settings, sessions, bell, blobs)
         self._over = threading.Event()
+        self._sweep_at = 0.0
 
     def run(self) -> None:
         """Look until stopped."""
@@ -44,10 +51,21 @@ class Reaper(threading.Thread):
         settings = self._settings
         with unit_of_work(self._sessions, self._bell) as unit:
             expired = leases.expire(unit.session, settings.max_attempts, settings.retry_backoff_seconds)
-            for job_id in [*expired, *leases.waiting(unit.session)]:
+            for job_id, state in expired.items():
+                if state == JobState.QUEUED:
+                    unit.ring_later(job_id)
+        for job_id, state in expired.items():
+            metrics.EXPIRIES.inc()
+            log.warning("taken from a worker that is gone: %s", state, extra={"job_id": job_id})
+        if time.monotonic() >= self._sweep_at:
+            self._sweep()
+            self._sweep_at = time.monotonic() + _SWEEP_SECONDS
+
+    def _sweep(self) -> None:
+        with unit_of_work(self._sessions, self._bell) as unit:
+            for job_id in leases.waiting(unit.session):
                 unit.ring_later(job_id)
-        if expired:
-            log.warning("took %s from workers that are gone", ", ".join(expired))
+            workers.forget(unit.session)
 
     def stop(self) -> None:
         """Look no more."""

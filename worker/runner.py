@@ -19,9 +19,10 @@ from core.database import open_sessions
 from core.errors import LostLease
 from core.leases import EXPRESS
 from core.settings import Settings, get_settings
+from worker.about import talk_about
 from worker.attempt import Attempt, Tools
 from worker.logs import set_up_logging
-from worker.protocol import DONE, READY, STEPPING, Assignment
+from worker.protocol import DONE, READY, REFUSED, Assignment
 from worker.warmup import rehearse_queries, rehearse_training
 
 log = logging.getLogger(__name__)
@@ -39,10 +40,10 @@ class Channel:
         self._up = _take_standard_output()
         threading.Thread(target=self._listen, args=(sys.stdin.buffer,), name="supervisor", daemon=True).start()
 
-    def say(self, word: str) -> None:
-        """Tell the supervisor."""
+    def say(self, *words: str) -> None:
+        """Tell the supervisor a word of the protocol, and what belongs to it."""
         try:
-            self._up.write(word.encode() + b"\n")
+            self._up.write(" ".join(words).encode() + b"\n")
             self._up.flush()
         except BrokenPipeError:
             log.warning("the supervisor is gone")
@@ -86,22 +87,25 @@ def main() -> None:
 
 def run(assignment: Assignment, tools: Tools, channel: Channel) -> None:
     """Run one attempt; an end it cannot write is told by the exit code."""
-    attempt = Attempt(assignment, tools, channel.stop, lambda: channel.say(STEPPING))
+    talk_about(assignment)
     try:
-        attempt.run()
+        outcome = Attempt(assignment, tools, channel.stop, channel.say).run()
     except LostLease as error:
         log.warning("%s", error)
+        outcome = REFUSED
     except Exception:
-        log.exception("the end of %s could not be written", assignment.job_id)
+        log.exception("the end of the attempt could not be written")
         os._exit(1)
-    channel.say(DONE)
+    channel.say(DONE, outcome)
+    talk_about(None)
 
 
 def warm_tools(settings: Settings) -> Tools:
     """Open everything an attempt will use, so that it waits for nothing."""
-    if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // settings.worker_slots))
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    if settings.deterministic and device == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
     tools = Tools(settings, open_sessions(settings.database_url), device)
     rehearse_training(device)
     rehearse_queries(tools)

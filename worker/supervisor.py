@@ -1,6 +1,9 @@
 """Claims jobs, hands them to runners, holds their leases, and closes what a dead runner left open."""
 
 import logging
+import os
+import shutil
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -8,13 +11,16 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from core import leases
+from core import leases, workers
 from core.leases import EXPRESS, TRAINING
 from core.settings import Settings
+from worker import machine, metrics
 from worker.closing import STOPPED, close
 from worker.keeper import Keeper
+from worker.lanes import Lane, lanes_of
 from worker.process import RunnerProcess
 from worker.protocol import Assignment
+from worker.warden import Warden
 
 log = logging.getLogger(__name__)
 
@@ -22,8 +28,10 @@ log = logging.getLogger(__name__)
 _QUIET_SECONDS = 2.0
 #: Runners that cannot start are not started in a tight loop.
 _FAILED_START_SECONDS = 5.0
-#: How long runners may take to checkpoint and give back.
-_STOP_SECONDS = 12.0
+#: How long the end of a runner that was killed may take to be seen and written.
+_KILLED_SECONDS = 12.0
+#: How often a worker at most says that it looks for work.
+_TELL_SECONDS = 5.0
 
 
 class Supervisor(threading.Thread):
@@ -34,7 +42,7 @@ class Supervisor(threading.Thread):
         sessions: Where jobs are claimed.
         name: Who we are in leases and attempts.
         start_runner: Starts a runner for a lane; told whom to call when something has changed.
-        lanes: How many jobs of each kind run at once; by default as many trainings as there are slots.
+        places: How many jobs of each kind run at once; by default as many trainings as there are slots.
     """
 
     def __init__(
@@ -42,18 +50,24 @@ class Supervisor(threading.Thread):
         settings: Settings,
         sessions: sessionmaker[Session],
         name: str,
-        start_runner: Callable[[str, Callable[[], None]], RunnerProcess] = RunnerProcess,
-        lanes: Mapping[str, int] | None = None,
+        start_runner: Callable[[Lane, Callable[[], None]], RunnerProcess] = RunnerProcess,
+        places: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__(name="supervisor", daemon=True)
         self.worker = name
         self._settings, self._sessions, self._start_runner = settings, sessions, start_runner
-        self._lanes = lanes or {TRAINING: settings.worker_slots, EXPRESS: 1}
+        self._lanes = lanes_of(settings, places)
         self._runners: list[RunnerProcess] = []
         self._no_start_before = 0.0
         self._bell = threading.Event()
         self._over = threading.Event()
+        self._hurry = threading.Event()
         self._keeper = Keeper(settings, sessions, lambda: list(self._runners))
+        self._warden = Warden(settings, lambda: list(self._runners))
+        self._identity = _identity(name, settings)
+        self._looked = False
+        self._claimed_at: float | None = None
+        self._tell_at = 0.0
 
     def hear(self) -> None:
         """Look for work now."""
@@ -62,6 +76,7 @@ class Supervisor(threading.Thread):
     def run(self) -> None:
         """Fill the lanes until stopped; then give everything back."""
         self._keeper.start()
+        self._warden.start()
         while not self._over.is_set():
             try:
                 self._look()
@@ -70,47 +85,74 @@ class Supervisor(threading.Thread):
             self._bell.wait(self._settings.poll_seconds)
             self._bell.clear()
         self._give_back()
+        self._warden.stop()
         self._keeper.stop()
 
-    def stop(self) -> None:
-        """Claim nothing more, and have every runner give its job back."""
+    def stop(self, at_once: bool = False) -> None:
+        """Claim nothing more, and have every runner give its job back; `at_once` lets none finish its batch."""
+        if at_once:
+            self._hurry.set()
         self._over.set()
         self._bell.set()
 
     def _look(self) -> None:
         self._settle()
-        for lane in self._lanes:
-            self._fill(lane)
+        if self._has_room():
+            for lane in self._lanes:
+                self._fill(lane)
         for lane in self._lanes:
             self._top_up(lane)
+        self._tell()
 
     def _settle(self) -> None:
         """Close what has ended, and forget who is gone."""
         for runner in list(self._runners):
-            if runner.done and runner.lane == EXPRESS:
+            if runner.done and runner.lane.kind == EXPRESS:
                 runner.release()
             if runner.exit_code is None:
                 continue
+            if runner.busy:
+                close(runner, self._settings, self._sessions)  # where the database is away, once more at the next look
             self._runners.remove(runner)
             runner.dismiss()
             if not runner.ready and not self._over.is_set():
                 log.error("a runner exited with %s before it was ready", runner.exit_code)
                 self._no_start_before = time.monotonic() + _FAILED_START_SECONDS
-            if runner.busy:
-                close(runner, self._settings, self._sessions)
 
-    def _fill(self, lane: str) -> None:
+    def _has_room(self) -> bool:
+        """Whether the disk can take a job; one that is full would fail every job of the queue, one after the other."""
+        folder = self._settings.data_dir
+        folder.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(folder).free
+        if free < self._settings.min_free_disk_bytes:
+            log.warning("%s has only %d bytes left: no job is claimed", folder, free)
+        return free >= self._settings.min_free_disk_bytes
+
+    def _fill(self, lane: Lane) -> None:
         for runner in self._idle(lane):
-            if self._over.is_set() or self._busy(lane) >= self._lanes[lane]:
+            if self._over.is_set() or self._busy(lane) >= lane.places:
                 return
             if not self._claim_for(runner):
                 return
 
+    def _tell(self) -> None:
+        """Say in the database that this worker looks for work, if it does: being up is not enough."""
+        now = time.monotonic()
+        full = all(self._busy(lane) >= lane.places for lane in self._lanes if lane.kind == TRAINING)
+        if now < self._tell_at or not (self._looked or full):
+            return
+        with self._sessions.begin() as session:
+            workers.looked(session, self._identity, None if self._claimed_at is None else now - self._claimed_at)
+        self._looked, self._claimed_at, self._tell_at = False, None, now + _TELL_SECONDS
+
     def _claim_for(self, runner: RunnerProcess) -> bool:
         with self._sessions.begin() as session:
-            claim = leases.claim(session, self.worker, self._settings.lease_seconds, [runner.lane])
+            claim = leases.claim(session, self.worker, self._settings.lease_seconds, [runner.lane.kind])
+        self._looked = True
         if claim is None:
             return False
+        self._claimed_at = time.monotonic()
+        metrics.CLAIMS.labels(claim.kind).inc()
         folder = self.folder / f"{claim.job_id}-a{claim.attempt}"
         runner.assign(
             Assignment(
@@ -133,35 +175,38 @@ class Supervisor(threading.Thread):
         """Where this worker's attempts keep files while they run."""
         return (self._settings.data_dir / "runs" / self.worker).absolute()
 
-    def _top_up(self, lane: str) -> None:
+    def _top_up(self, lane: Lane) -> None:
         """Have as many stand by as there are free places, and one to follow the next that ends."""
         mine = [runner for runner in self._runners if runner.lane == lane]
         if time.monotonic() < self._no_start_before or any(map(_about_to_step, mine)):
             return
-        spare = 0 if lane == EXPRESS else 1
-        wanted = max(self._lanes[lane] - self._busy(lane), spare)
+        spare = 0 if lane.kind == EXPRESS else 1
+        wanted = max(lane.places - self._busy(lane), spare)
         standing_by = sum(runner.assignment is None and runner.exit_code is None for runner in mine)
         for _ in range(wanted - standing_by):
             self._runners.append(self._start_runner(lane, self.hear))
 
-    def _busy(self, lane: str) -> int:
+    def _busy(self, lane: Lane) -> int:
         return sum(runner.busy for runner in self._runners if runner.lane == lane)
 
-    def _idle(self, lane: str) -> Iterator[RunnerProcess]:
+    def _idle(self, lane: Lane) -> Iterator[RunnerProcess]:
         return (runner for runner in list(self._runners) if runner.lane == lane and runner.idle)
 
     def _give_back(self) -> None:
         for runner in self._runners:
             runner.ask_to_stop()
-        self._await_exits(_STOP_SECONDS)
+        self._await_exits(self._settings.stop_grace_seconds, self._hurry)
         for runner in self._runners:
             runner.kill(STOPPED)
-        self._await_exits(_STOP_SECONDS)
+        self._await_exits(_KILLED_SECONDS)
 
-    def _await_exits(self, seconds: float) -> None:
+    def _await_exits(self, seconds: float, hurry: threading.Event | None = None) -> None:
         deadline = time.monotonic() + seconds
-        while self._runners and time.monotonic() < deadline:
-            self._settle()
+        while self._runners and time.monotonic() < deadline and not (hurry and hurry.is_set()):
+            try:
+                self._settle()
+            except Exception:
+                log.exception("the end of a runner could not be written")
             self._bell.wait(0.05)
             self._bell.clear()
 
@@ -169,3 +214,14 @@ class Supervisor(threading.Thread):
 def _about_to_step(runner: RunnerProcess) -> bool:
     fresh = time.monotonic() - runner.assigned_at < _QUIET_SECONDS
     return runner.busy and not runner.stepping and fresh
+
+
+def _identity(name: str, settings: Settings) -> workers.Identity:
+    return workers.Identity(
+        id=name,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        version=machine.our_version(),
+        slots=settings.worker_slots,
+        gpus=tuple(machine.gpus(settings.gpus)),
+    )

@@ -35,6 +35,7 @@ class CheckpointIn(Strict):
     """How often a job's full state is kept, and how many of them."""
 
     every_seconds: float = Field(default=30.0, ge=1, le=86_400)
+    every_epochs: int | None = Field(default=None, ge=1, le=1_000_000)
     keep: int = Field(default=2, ge=1, le=10)
 
 
@@ -84,6 +85,7 @@ class JobOut(BaseModel):
     metrics: dict[str, Any] | None
     evaluation: dict[str, Any] | None
     error: dict[str, Any] | None
+    resume_fidelity: str | None
     definition: dict[str, Any]
     links: dict[str, str]
 

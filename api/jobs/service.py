@@ -18,6 +18,9 @@ from core.tables import Artifact, Attempt, Epoch, Event, Job, JobState
 from core.unit import Unit, reading
 from engine.plan import Plan
 
+#: What every job that has succeeded leaves beside its results: what they were made of.
+RECEIPT = "receipt.json"
+
 
 def validate(session: Session, wiring: Wiring, project_id: str, body: JobIn) -> dict[str, Any]:
     """Say what a job would be told, and store nothing.
@@ -79,6 +82,8 @@ def show(job: Job) -> JobOut:
     """Write a job down."""
     path = f"/v1/jobs/{job.id}"
     links = {name: f"{path}/{name}" for name in ("events", "metrics", "attempts", "artifacts")}
+    if job.state == JobState.SUCCEEDED and job.kind == TRAINING:
+        links["receipt"] = f"{path}/artifacts/{RECEIPT}"
     return JobOut(
         id=job.id,
         name=job.name,
@@ -94,6 +99,7 @@ def show(job: Job) -> JobOut:
         metrics=job.metrics,
         evaluation=job.evaluation,
         error=job.error,
+        resume_fidelity=job.resume_fidelity,
         definition=job.definition,
         links={"self": path, **links},
     )

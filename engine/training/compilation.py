@@ -100,7 +100,7 @@ class Recipe:
 
     def digest(self) -> str:
         """Name the compiled code: by the recipe, and by the versions of all that has a hand in it."""
-        parts = (self.to_json(), torch.__version__, torch.backends.cpu.get_cpu_capability(), _sources())
+        parts = (self.to_json(), torch.__version__, torch.backends.cpu.get_cpu_capability(), sources())
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
@@ -110,7 +110,7 @@ def steps_together(batches: int) -> int:
 
 
 @cache
-def _sources() -> str:
+def sources() -> str:
     """Digest the engine itself, so that no compiled step outlives the source that it was traced from."""
     sha256 = hashlib.sha256()
     for path in sorted(Path(engine.__file__).parent.rglob("*.py")):

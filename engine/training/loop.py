@@ -57,6 +57,9 @@ class Training:
         self.state: State = self.step.start(
             {key: torch.from_numpy(each).to(self.device) for key, each in drawn.items()}
         )
+        self.made_by = checkpoint.maker(self.device)
+        self._exact = checkpoint.repeats(self.device)
+        self._compiled_before = False
         self.phase = "fit"
         self.compiling = False
         self.epoch = plan.fit.initial_epoch if plan.fit else 0
@@ -129,9 +132,20 @@ class Training:
 
     # -- checkpoints --------------------------------------------------------------------------
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether the run, interrupted anywhere, ends in the same bits; not where its code could not be had again."""
+        return self._exact and (self.stepper.compiles or not self._compiled_before)
+
     def save(self, path: Path) -> None:
-        """Write everything that the rest of the run depends on."""
+        """Write everything that the rest of the run depends on.
+
+        Raises:
+            OSError: The disk is full, or fails.
+        """
         facts = {
+            "made_by": self.made_by,
+            "exact": self.is_exact,
             "seed": self.seed,
             "threads": torch.get_num_threads(),
             "phase": self.phase,
@@ -154,8 +168,9 @@ class Training:
 
         Raises:
             BadFile: The checkpoint is damaged, or of another job.
+            Inexact: What follows would not be the same: it was made by another version, or on another kind of machine.
         """
-        state, facts = checkpoint.read(path, self.device)
+        state, facts = checkpoint.read(path, self.device, self.made_by)
         if {k: v.shape for k, v in state.items()} != {k: v.shape for k, v in self.state.items()}:
             raise BadFile("The checkpoint belongs to another model.")
         if self.device.type == "cpu":
@@ -167,7 +182,8 @@ class Training:
         self.validated = facts["validated"]
         self.history, self.callback_states = facts["history"], facts["callbacks"]
         self.stop_training, self.warned = facts["stop_training"], set(facts["warned"])
-        self.stepper.compiles = facts["compiles"]
+        self.stepper.compiles = self._compiled_before = facts["compiles"]
+        self._exact = facts["exact"]
 
     # -- what callbacks may do ----------------------------------------------------------------
 

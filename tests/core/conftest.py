@@ -118,7 +118,9 @@ def run_out(sessions):
 @pytest.fixture
 def reap(sessions):
     def reap(max_attempts=3, backoff_seconds=0.0):
+        """Take what is over; return what waits again."""
         with sessions.begin() as session:
-            return leases.expire(session, max_attempts, backoff_seconds)
+            taken = leases.expire(session, max_attempts, backoff_seconds)
+        return [job_id for job_id, state in taken.items() if state == "queued"]
 
     return reap

@@ -1,4 +1,5 @@
 import shutil
+import threading
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from core.ids import DEFAULT_PROJECT, new_id
 from core.jobs import Jobs
 from core.settings import Settings
 from core.tables import Dataset, Job
-from tests.worker.small import SOFTMAX
+from tests.worker.processes import calm, large, live, yard  # noqa: F401
+from tests.worker.small import SOFTMAX, arrays, training
+from worker.attempt import Attempt, Tools
 from worker.protocol import Assignment
 
 
@@ -122,3 +125,47 @@ def assign(claim, tmp_path):
         )
 
     return assign
+
+
+@pytest.fixture
+def tools(settings, sessions):
+    return Tools(settings, sessions, "cpu")
+
+
+class Watched(Attempt):
+    """An attempt that does something after a given number of batches."""
+
+    def at(self, number, act):
+        self._left, self._act = number, act
+        return self
+
+    def batch(self):
+        super().batch()
+        self._left = getattr(self, "_left", 0) - 1
+        if self._left == 0:
+            self._next_report = 0.0
+            self._act()
+
+
+@pytest.fixture
+def run(tools, assign):
+    """Claim and run the oldest job here, doing something after some batches."""
+
+    def run(after=0, act=None, kind="training", wish=None, stop=None):
+        attempt = Watched(assign(kind, wish), tools, stop or threading.Event(), lambda *words: None)
+        return attempt.at(after, act).run()
+
+    return run
+
+
+@pytest.fixture
+def dataset(make_dataset):
+    return make_dataset(**arrays())
+
+
+@pytest.fixture
+def undisturbed(run, make_job, dataset, blob_of):
+    """The weights of `training(dataset)` when nothing happens to it."""
+    job_id = make_job(training(dataset))
+    run()
+    return blob_of(job_id, "weights.h5")

@@ -11,43 +11,6 @@ from core.errors import LostLease
 from core.ids import DEFAULT_PROJECT
 from core.jobs import Jobs
 from tests.worker.small import COMPILE, SOFTMAX, arrays, training
-from worker.attempt import Attempt, Tools
-
-
-@pytest.fixture
-def tools(settings, sessions):
-    return Tools(settings, sessions, "cpu")
-
-
-class Watched(Attempt):
-    """An attempt that does something after a given number of batches."""
-
-    def at(self, number, act):
-        self._left, self._act = number, act
-        return self
-
-    def batch(self):
-        super().batch()
-        self._left = getattr(self, "_left", 0) - 1
-        if self._left == 0:
-            self._next_report = 0.0
-            self._act()
-
-
-@pytest.fixture
-def run(tools, assign):
-    """Claim and run the oldest job here, doing something after some batches."""
-
-    def run(after=0, act=None, kind="training", wish=None, stop=None):
-        attempt = Watched(assign(kind, wish), tools, stop or threading.Event(), lambda: None)
-        return attempt.at(after, act).run()
-
-    return run
-
-
-@pytest.fixture
-def dataset(make_dataset):
-    return make_dataset(**arrays())
 
 
 def test_a_job_runs_to_its_end(run, make_job, dataset, read, blob_of):
@@ -66,6 +29,7 @@ def test_a_job_runs_to_its_end(run, make_job, dataset, read, blob_of):
         "model.json": "json",
         "optimizer.safetensors": "safetensors",
         "predictions.npz": "npz",
+        "receipt.json": "json",
         "weights.h5": "hdf5",
         "weights.safetensors": "safetensors",
     }
@@ -97,14 +61,6 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(run, make_
 
     assert first == second
     assert first != third
-
-
-@pytest.fixture
-def undisturbed(run, make_job, dataset, blob_of):
-    """The weights of `training(dataset)` when nothing happens to it."""
-    job_id = make_job(training(dataset))
-    run()
-    return blob_of(job_id, "weights.h5")
 
 
 def wish(sessions, job_id, verb):
@@ -197,6 +153,14 @@ def test_checkpoints_come_as_often_as_the_job_asks(run, make_job, dataset, sessi
         assert [row.step for row in leases.checkpoints(session, job_id)] == [24, 23, 22]
 
 
+def test_checkpoints_come_after_as_many_epochs_as_the_job_asks(run, make_job, dataset, sessions):
+    job_id = make_job(training(dataset, 5, checkpoint={"every_seconds": 3600, "every_epochs": 2, "keep": 9}))
+    run()
+
+    with sessions.begin() as session:
+        assert [(row.epoch, row.step) for row in leases.checkpoints(session, job_id)] == [(4, 32), (2, 16)]
+
+
 def test_a_zombie_writes_nothing_after_another_attempt_has_begun(run, make_job, dataset, sessions, claim, read):
     job_id = make_job(training(dataset))
 
@@ -261,18 +225,6 @@ def test_an_unforeseen_error_is_logged_and_told_without_its_cause(run, make_job,
     assert read(job_id).error["class"] == "internal"
     assert "secret" not in json.dumps(read(job_id).error)
     assert "a secret" in caplog.text
-
-
-def test_storage_that_fails_is_tried_again_but_not_for_ever(run, make_job, dataset, blobs, read):
-    job_id = make_job(training(dataset))
-    blobs.delete(f"projects/{DEFAULT_PROJECT}/datasets/{dataset}")
-    run()
-    assert (read(job_id).state, read(job_id).reason) == ("queued", "infra_storage")
-
-    run()
-    run()
-    assert read(job_id).state == "failed"
-    assert read(job_id).error["who"] == "system"
 
 
 def test_a_job_starts_from_the_weights_another_job_has_left(run, make_job, dataset, read, blob_of):

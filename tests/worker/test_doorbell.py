@@ -16,22 +16,20 @@ from worker.main import sweep_runs, worker_name
 from worker.reaper import Reaper
 
 LISTEN = """
-import threading
-from celery.signals import worker_shutting_down
+import signal
 from core.queue import make_celery
 from core.settings import get_settings
-from worker.tasks import hang_bell, wait_for_bells
+from worker.tasks import Doorbell
 
-stopped = threading.Event()
-def stop(**_):
-    stopped.set()
-worker_shutting_down.connect(stop)
 def hear():
     print("heard", flush=True)
-celery = make_celery(get_settings())
-hang_bell(celery, hear)
-print("listening", flush=True)
-wait_for_bells(celery, stopped, hear)
+
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+bell = Doorbell(make_celery(get_settings()), hear)
+bell.start()
+signal.sigwait([signal.SIGTERM])
+bell.stop()
+bell.join()
 print("done", flush=True)
 """
 

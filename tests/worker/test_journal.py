@@ -108,7 +108,7 @@ def test_nothing_is_written_after_the_lease_is_lost(journal, assignment, session
         lambda: journal.checkpoint(file, 1, 0, 2),
         lambda: journal.publish(),
         lambda: journal.finish("succeeded"),
-        lambda: journal.lose("infra_storage", 3, 0.0),
+        lambda: journal.lose({"class": "infra_storage", "detail": "no"}, 3, 0.0),
     ):
         with pytest.raises(LostLease):
             write()

@@ -1,57 +1,14 @@
+import socket
 import threading
-import time
 
 import pytest
 
-from core import leases
+from core import leases, workers
+from core.tables import Worker
+from tests.worker.fakes import FakeRunner
 from tests.worker.small import until
 from worker.keeper import Keeper
 from worker.supervisor import Supervisor
-
-
-class FakeRunner:
-    """A runner without a process."""
-
-    def __init__(self, lane, changed):
-        self.lane, self.changed = lane, changed
-        self.ready = self.stepping = self.done = False
-        self.assignment = self.exit_code = self.verdict = self.cancelled_at = self.lost_at = None
-        self.assigned_at = self.held_at = 0.0
-        self.process = self
-        self.pid = 0
-
-    @property
-    def idle(self):
-        return self.ready and self.assignment is None and self.exit_code is None
-
-    @property
-    def busy(self):
-        return self.assignment is not None and not self.done
-
-    def assign(self, assignment):
-        self.assignment, self.done, self.stepping = assignment, False, False
-        self.assigned_at = self.held_at = time.monotonic()
-
-    def release(self):
-        self.assignment = None
-
-    def dismiss(self):
-        pass
-
-    def ask_to_stop(self):
-        self.exit(0)
-
-    def kill(self, verdict):
-        self.verdict = verdict
-        self.exit(-9)
-
-    def warm(self):
-        self.ready = True
-        self.changed()
-
-    def exit(self, code):
-        self.exit_code = code
-        self.changed()
 
 
 @pytest.fixture
@@ -63,13 +20,13 @@ def runners():
 def make_supervisor(settings, sessions, runners):
     started = []
 
-    def make(lanes=None, **changes):
+    def make(places=None, **changes):
         def start(lane, changed):
             runners.append(FakeRunner(lane, changed))
             return runners[-1]
 
         changed = settings.model_copy(update=changes)
-        started.append(Supervisor(changed, sessions, "me", start, lanes))
+        started.append(Supervisor(changed, sessions, "me", start, places))
         started[-1].start()
         return started[-1]
 
@@ -80,11 +37,11 @@ def make_supervisor(settings, sessions, runners):
 
 
 def of(runners, lane):
-    return [runner for runner in runners if runner.lane == lane]
+    return [runner for runner in runners if runner.lane.kind == lane]
 
 
 def test_a_worker_keeps_a_runner_warm_for_each_place(make_supervisor, runners):
-    make_supervisor(lanes={"training": 2, "express": 1})
+    make_supervisor(places={"training": 2, "express": 1})
     until(lambda: len(runners) == 3)
 
     assert (len(of(runners, "training")), len(of(runners, "express"))) == (2, 1)
@@ -92,7 +49,7 @@ def test_a_worker_keeps_a_runner_warm_for_each_place(make_supervisor, runners):
 
 def test_no_job_is_claimed_before_a_runner_is_warm(make_supervisor, runners, make_job, read):
     job_id = make_job()
-    make_supervisor(lanes={"training": 1})
+    make_supervisor(places={"training": 1})
     (runner,) = until(lambda: runners[:1])
     assert read(job_id).state == "queued"
 
@@ -103,7 +60,7 @@ def test_no_job_is_claimed_before_a_runner_is_warm(make_supervisor, runners, mak
 
 def test_a_lane_takes_no_more_jobs_than_it_has_places(make_supervisor, runners, make_job, read):
     first, second = make_job(), make_job()
-    make_supervisor(lanes={"training": 1})
+    make_supervisor(places={"training": 1})
     until(lambda: runners)[0].warm()
     until(lambda: read(first).state == "running")
     runners[0].stepping = True
@@ -119,7 +76,7 @@ def test_a_lane_takes_no_more_jobs_than_it_has_places(make_supervisor, runners, 
 
 
 def test_a_bell_is_heard_without_waiting_for_the_next_look(make_supervisor, runners, make_job, read):
-    supervisor = make_supervisor(lanes={"training": 1}, poll_seconds=3600.0)
+    supervisor = make_supervisor(places={"training": 1}, poll_seconds=3600.0)
     until(lambda: runners)[0].warm()
     job_id = make_job()
     supervisor.hear()
@@ -128,7 +85,7 @@ def test_a_bell_is_heard_without_waiting_for_the_next_look(make_supervisor, runn
 
 
 def test_a_job_whose_bell_was_lost_is_found_all_the_same(make_supervisor, runners, make_job, read):
-    make_supervisor(lanes={"training": 1}, poll_seconds=0.05)
+    make_supervisor(places={"training": 1}, poll_seconds=0.05)
     until(lambda: runners)[0].warm()
     job_id = make_job()
 
@@ -138,7 +95,7 @@ def test_a_job_whose_bell_was_lost_is_found_all_the_same(make_supervisor, runner
 def test_an_express_job_does_not_wait_behind_a_training_and_its_runner_is_used_again(
     make_supervisor, runners, make_job, read
 ):
-    make_supervisor(lanes={"training": 1, "express": 1})
+    make_supervisor(places={"training": 1, "express": 1})
     until(lambda: len(runners) == 2)
     for runner in runners:
         runner.warm()
@@ -154,17 +111,17 @@ def test_an_express_job_does_not_wait_behind_a_training_and_its_runner_is_used_a
 
 def test_a_runner_that_dies_without_a_word_costs_one_attempt(make_supervisor, runners, make_job, read):
     job_id = make_job()
-    make_supervisor(lanes={"training": 1})
+    make_supervisor(places={"training": 1})
     until(lambda: runners)[0].warm()
     until(lambda: runners[0].assignment)
     runners[0].exit(-11)
 
     until(lambda: read(job_id, "attempts")[0].ended_at)
-    assert (read(job_id).state, read(job_id).reason) == ("queued", "runner_killed")
+    assert (read(job_id).state, read(job_id).reason) == ("queued", "runner_crashed")
 
 
 def test_runners_that_cannot_start_are_not_started_in_a_loop(make_supervisor, runners, caplog):
-    make_supervisor(lanes={"training": 1})
+    make_supervisor(places={"training": 1})
     until(lambda: runners)[0].exit(1)
     until(lambda: "before it was ready" in caplog.text)
 
@@ -172,10 +129,9 @@ def test_runners_that_cannot_start_are_not_started_in_a_loop(make_supervisor, ru
     assert len(runners) == 1
 
 
-def test_a_stopped_worker_gives_back_what_a_stuck_runner_held(make_supervisor, runners, make_job, read, monkeypatch):
-    monkeypatch.setattr("worker.supervisor._STOP_SECONDS", 0.2)
+def test_a_stopped_worker_gives_back_what_a_stuck_runner_held(make_supervisor, runners, make_job, read):
     job_id = make_job()
-    supervisor = make_supervisor(lanes={"training": 1})
+    supervisor = make_supervisor(places={"training": 1}, stop_grace_seconds=0.2)
     until(lambda: runners)[0].warm()
     until(lambda: runners[0].assignment)
     runners[0].ask_to_stop = lambda: None
@@ -214,16 +170,101 @@ def test_a_runner_whose_lease_is_lost_is_killed(held, sessions):
     assert runner.verdict == "lost"
 
 
-def test_a_runner_is_killed_when_its_lease_cannot_be_renewed_in_time(held, monkeypatch):
+def test_a_keeper_whose_database_is_away_tries_again_and_leaves_the_verdict_to_the_warden(held, monkeypatch, caplog):
     runner, keeper = held
 
     def away(assignment):
         raise OSError("the database is away")
 
     monkeypatch.setattr(keeper, "_renew", away)
-    keeper._hold(runner, runner.assignment)
-    assert runner.verdict is None
-    runner.held_at -= 3600
+    before = runner.held_at
     keeper._hold(runner, runner.assignment)
 
-    assert runner.verdict == "lost"
+    assert (runner.verdict, runner.held_at) == (None, before)
+    assert "the database is away" in caplog.text
+
+
+def test_a_stopped_worker_that_is_told_again_waits_for_no_batch(make_supervisor, runners, make_job, read):
+    job_id = make_job()
+    supervisor = make_supervisor(places={"training": 1}, stop_grace_seconds=3600.0)
+    until(lambda: runners)[0].warm()
+    until(lambda: runners[0].assignment)
+    asked = threading.Event()
+    runners[0].ask_to_stop = asked.set
+    supervisor.stop()
+    assert asked.wait(10)
+    supervisor.stop(at_once=True)
+    supervisor.join(10)
+
+    assert not supervisor.is_alive()
+    assert (read(job_id).state, read(job_id).reason) == ("queued", "worker_stopped")
+    assert read(job_id, "attempts")[0].exit == "killed"
+
+
+def test_an_end_that_could_not_be_written_is_written_at_the_next_look(
+    make_supervisor, runners, make_job, read, monkeypatch
+):
+    job_id = make_job()
+    make_supervisor(places={"training": 1})
+    until(lambda: runners)[0].warm()
+    until(lambda: runners[0].assignment)
+    end, fails = leases.lose, [True]
+
+    def sometimes(*arguments, **named):
+        if fails:
+            raise OSError(fails.pop() and "the database is away")
+        return end(*arguments, **named)
+
+    monkeypatch.setattr("core.leases.lose", sometimes)
+    runners[0].exit(-9)
+
+    until(lambda: read(job_id, "attempts")[0].ended_at)
+    assert (read(job_id).reason, fails) == ("runner_killed", [])
+
+
+def test_a_worker_whose_disk_is_full_claims_nothing(make_supervisor, runners, make_job, read, monkeypatch, caplog):
+    full = [True]
+    usage = type("Usage", (), {"free": property(lambda _: 0 if full else 2**40)})
+    monkeypatch.setattr("worker.supervisor.shutil.disk_usage", lambda _: usage())
+    job_id = make_job()
+    make_supervisor(places={"training": 1})
+    until(lambda: runners)[0].warm()
+    until(lambda: caplog.text.count("no job is claimed") > 2)
+    assert read(job_id).state == "queued"
+
+    full.clear()
+    until(lambda: read(job_id).state == "running")
+
+
+def known(sessions):
+    with sessions.begin() as session:
+        return workers.alive(session, socket.gethostname(), 60.0)
+
+
+def test_a_worker_says_that_it_lives_by_looking_for_work_and_not_by_being_up(make_supervisor, runners, sessions):
+    supervisor = make_supervisor(places={"training": 1}, poll_seconds=0.02)
+    until(lambda: runners)
+    looks = []
+    looked, supervisor._top_up = supervisor._top_up, lambda lane: (looks.append(lane), looked(lane))
+    until(lambda: len(looks) > 3)
+    assert known(sessions) == [], "nobody is there who could take work"
+
+    runners[0].warm()
+    until(lambda: known(sessions) == ["me"])
+
+
+def test_a_worker_that_has_no_room_for_more_lives_too(make_supervisor, runners, sessions, make_job, monkeypatch):
+    monkeypatch.setattr("worker.supervisor._TELL_SECONDS", 0.0)
+    make_job()
+    make_supervisor(places={"training": 1}, poll_seconds=0.02)
+    until(lambda: runners)[0].warm()
+    until(lambda: runners[0].assignment)
+
+    def row():
+        with sessions.begin() as session:
+            return session.get_one(Worker, "me")
+
+    claimed = until(lambda: known(sessions) and row().claimed_at)
+    before = row().looked_at
+    until(lambda: row().looked_at > before)
+    assert row().claimed_at == claimed
