@@ -1,15 +1,26 @@
-"""Takes jobs from workers that are gone, and rings again for jobs that nobody heard."""
+"""Takes jobs from workers that are gone, and rings again for jobs that nobody heard.
+
+Every worker has one. `python -m worker.reaper` runs one by itself, and `python -m worker.reaper health` tells by its
+exit code whether that one has looked lately.
+"""
 
 import logging
+import signal
+import sys
 import threading
+import time
 from functools import partial
+from pathlib import Path
 
 from sqlalchemy.orm import Session, sessionmaker
 
 from core import housekeeping, leases
 from core.blobs import Blobs
-from core.settings import Settings
+from core.database import open_sessions
+from core.queue import Queue
+from core.settings import Settings, get_settings
 from core.unit import Bell, unit_of_work
+from worker.logs import set_up_logging
 
 log = logging.getLogger(__name__)
 
@@ -54,3 +65,43 @@ class Reaper(threading.Thread):
         """Look no more."""
         self._over.set()
         self.join()
+
+
+class Telling(Reaper):
+    """One that leaves a mark in the data folder whenever it has looked."""
+
+    def look(self) -> None:
+        """Look once, and say so."""
+        super().look()
+        mark_of(self._settings).touch()
+
+
+def mark_of(settings: Settings) -> Path:
+    """Say where a reaper in a process of its own tells when it has looked."""
+    return settings.data_dir / "reaper"
+
+
+def is_well(settings: Settings) -> bool:
+    """Tell whether it has looked since it should have done so three times, and had half a minute more for it."""
+    mark = mark_of(settings)
+    return mark.exists() and time.time() - mark.stat().st_mtime < 3 * settings.reaper_seconds + 30
+
+
+def main() -> None:
+    """Reap until SIGTERM."""
+    settings = get_settings()
+    if sys.argv[1:] == ["health"]:
+        sys.exit(not is_well(settings))
+    set_up_logging(settings)
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    # Blocked before there is a second thread, so that only this one hears them.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    sessions = open_sessions(settings.database_url)
+    reaper = Telling(settings, sessions, Queue(settings), Blobs(settings.storage_url))
+    reaper.start()
+    signal.sigwait({signal.SIGTERM, signal.SIGINT})
+    reaper.stop()
+
+
+if __name__ == "__main__":
+    main()
