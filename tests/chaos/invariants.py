@@ -119,7 +119,7 @@ def orphans(session: Session, store: ObjectStore) -> list[str]:
     """List blobs that no row points at."""
     columns = (Dataset.blob, WeightsFile.blob, Artifact.blob, Checkpoint.blob)
     known = {blob for column in columns for blob in session.scalars(select(column))}
-    stored = {each["path"] for batch in obstore.list(store) for each in batch}
+    stored = {each["path"] for batch in obstore.list(store, "projects") for each in batch}
     return sorted(stored - known)
 
 
@@ -127,7 +127,7 @@ def missing(session: Session, store: ObjectStore) -> list[str]:
     """List rows whose blob is not there."""
     columns = (Dataset.blob, Artifact.blob, Checkpoint.blob)
     known = {blob for column in columns for blob in session.scalars(select(column))}
-    return sorted(known - {each["path"] for batch in obstore.list(store) for each in batch})
+    return sorted(known - {each["path"] for batch in obstore.list(store, "projects") for each in batch})
 
 
 def told_otherwise(callers: Callers, stories: Sequence[Story]) -> Iterator[str]:

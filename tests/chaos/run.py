@@ -16,6 +16,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
 from core.database import open_sessions
+from core.settings import Settings
 from core.tables import TERMINAL, Job
 from core.unit import reading
 from tests.chaos import invariants
@@ -35,11 +36,17 @@ SETTINGS = {
     "TRAINYARD_RETRY_BACKOFF_SECONDS": "0.01",
     "TRAINYARD_CHECKPOINT_EVERY_SECONDS": "0.4",
     "TRAINYARD_IDEMPOTENCY_RESERVE_SECONDS": "5",
+    "TRAINYARD_SWEEP_SECONDS": "1",
+    "TRAINYARD_ORPHAN_GRACE_SECONDS": "15",
 }
 #: A topology of this kind is what a run needs.
 TOPOLOGY: dict[str, Any] = {"proxied": True, "settings": SETTINGS, "gateway": "tests.chaos.gateway"}
 #: With no job ended for so long, the run is over and those left are lost.
 STUCK_SECONDS = 180.0
+#: By then what no row points at is older than the grace set above, and the sweep has come round.
+SWEEP_SECONDS = 90.0
+#: Whether there is a sweep of the storage.
+SWEPT = "orphan_grace_seconds" in Settings.model_fields
 #: Shares of jobs that their caller cancels, or pauses and resumes.
 CANCELLED, RESTED = 0.05, 0.05
 
@@ -190,7 +197,8 @@ class Run:
                 "told otherwise": list(invariants.told_otherwise(self.callers, list(stories.values()))),
                 "failures of the run": self._failures,
             }
-            outcome.counts["orphans before the sweep"] = len(invariants.orphans(session, store))
+        outcome.counts["orphans before the sweep"] = len(self._orphans())
+        outcome.violations["orphans after the sweep"] = self._orphans_after_the_sweep()
         attempts = [row for story in stories.values() for row in story.attempts]
         outcome.jobs = len(stories)
         outcome.counts["attempts"] = len(attempts)
@@ -199,6 +207,16 @@ class Run:
         outcome.counts["zombie writes refused"] = len(set(REFUSED.findall(self.yard.logs())))
         outcome.counts |= Counter(f"jobs {story.job.state}" for story in stories.values())
         outcome.answers = self.ledger.answers
+
+    def _orphans(self) -> list[str]:
+        with reading(self._sessions) as session:
+            return invariants.orphans(session, self.yard.store())
+
+    def _orphans_after_the_sweep(self) -> list[str]:
+        deadline = time.monotonic() + SWEEP_SECONDS
+        while (left := self._orphans()) and SWEPT and time.monotonic() < deadline:
+            time.sleep(1.0)
+        return left if SWEPT else []
 
 
 #: How a log tells of a write that came too late.
