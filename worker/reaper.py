@@ -1,16 +1,12 @@
 """Takes jobs from workers that are gone, and rings again for jobs that nobody heard.
 
-Every worker has one. `python -m worker.reaper` runs one by itself, and `python -m worker.reaper health` tells by its
-exit code whether that one has looked lately.
+Every worker has one; `python -m worker.reaper` runs one by itself.
 """
 
 import logging
 import signal
-import sys
 import threading
-import time
 from functools import partial
-from pathlib import Path
 
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -23,6 +19,9 @@ from core.unit import Bell, unit_of_work
 from worker.logs import set_up_logging
 
 log = logging.getLogger(__name__)
+
+#: A file as old as the last look of a reaper in a process of its own.
+LOOKED = "reaper-looked"
 
 
 class Reaper(threading.Thread):
@@ -68,30 +67,17 @@ class Reaper(threading.Thread):
 
 
 class Telling(Reaper):
-    """One that leaves a mark in the data folder whenever it has looked."""
+    """One that touches a file in the data folder whenever it has looked, for health checks."""
 
     def look(self) -> None:
         """Look once, and say so."""
         super().look()
-        mark_of(self._settings).touch()
-
-
-def mark_of(settings: Settings) -> Path:
-    """Say where a reaper in a process of its own tells when it has looked."""
-    return settings.data_dir / "reaper"
-
-
-def is_well(settings: Settings) -> bool:
-    """Tell whether it has looked since it should have done so three times, and had half a minute more for it."""
-    mark = mark_of(settings)
-    return mark.exists() and time.time() - mark.stat().st_mtime < 3 * settings.reaper_seconds + 30
+        (self._settings.data_dir / LOOKED).touch()
 
 
 def main() -> None:
     """Reap until SIGTERM."""
     settings = get_settings()
-    if sys.argv[1:] == ["health"]:
-        sys.exit(not is_well(settings))
     set_up_logging(settings)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     # Blocked before there is a second thread, so that only this one hears them.

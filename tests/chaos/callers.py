@@ -19,6 +19,7 @@ from tests.chaos.jobs import JOBS, SHARES
 
 #: After so long without a proper answer a caller gives up, and the run has failed.
 PATIENCE_SECONDS = 120.0
+JSON = {"Content-Type": "application/json"}
 
 
 @dataclass
@@ -89,7 +90,7 @@ class Callers:
     def submit(self, kind: str, key: str | None = None, first: int = 0) -> str:
         """Queue a job of a kind, whatever it takes."""
         key = key or str(uuid.uuid4())
-        headers = {"Idempotency-Key": key}
+        headers = {"Idempotency-Key": key, **JSON}
         answer = self.ask("POST", "/v1/jobs", first, content=self.body(kind, key), headers=headers)
         job_id: str = answer.raise_for_status().json()["id"]
         self.ledger.promise(key, kind, job_id)
@@ -129,7 +130,7 @@ class Callers:
         """Send part of a request and go; then ask again, with the same key, for what may have been done."""
         key, where = str(uuid.uuid4()), urlsplit(self.urls[0])
         body = self.body(kind, key)
-        lines = {**self._headers, "Host": where.netloc, "Content-Length": len(body), "Idempotency-Key": key}
+        lines = {**self._headers, "Host": where.netloc, "Content-Length": len(body), "Idempotency-Key": key, **JSON}
         head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
         with socket.socket() as line:
             line.settimeout(5.0)

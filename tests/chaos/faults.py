@@ -18,7 +18,9 @@ from tests.servers.proxy import Network
 from tests.servers.topology import Topology
 
 #: What the yard's lease is set to; whoever is frozen for longer has lost its jobs.
-LEASE_SECONDS = 5.0
+LEASE_SECONDS = 4.0
+#: How long a fault waits for a training that it can hit in the middle.
+AT_WORK_SECONDS = 8.0
 
 
 @dataclass(frozen=True)
@@ -58,29 +60,27 @@ def schedule(seed: int, calm_seconds: float, kinds: Collection[str] = ()) -> Ite
 
 @fault
 def runner_killed(yard: Topology, callers: Callers, draw: random.Random) -> str:
-    number, runners = _some_runners(yard, draw)
-    if not runners:
-        return f"worker {number} had none"
-    _signal(runners[0], signal.SIGKILL)
-    return f"that of worker {number}"
+    worker = _one_at_work(yard, draw)
+    for pid in runners_of(worker)[:1]:
+        _signal(pid, signal.SIGKILL)
+    return f"that of {worker.log.stem}"
 
 
 @fault
 def runner_frozen(yard: Topology, callers: Callers, draw: random.Random) -> str:
-    number, runners = _some_runners(yard, draw)
-    seconds = draw.uniform(0.5, 3)
-    with _frozen(runners[:1], seconds):
-        return f"that of worker {number}, {seconds:.1f} s"
+    worker, seconds = _one_at_work(yard, draw), draw.uniform(0.5, 3)
+    _freeze(runners_of(worker)[:1], seconds)
+    return f"that of {worker.log.stem}, {seconds:.1f} s"
 
 
 @fault
 def worker_killed(yard: Topology, callers: Callers, draw: random.Random) -> str:
-    return _killed(draw.choice(yard.workers), draw)
+    return _killed(_one_at_work(yard, draw), draw)
 
 
 @fault
 def worker_stopped(yard: Topology, callers: Callers, draw: random.Random) -> str:
-    worker = draw.choice(yard.workers)
+    worker = _one_at_work(yard, draw)
     worker.end()
     worker.launch()
     return worker.log.stem
@@ -88,10 +88,9 @@ def worker_stopped(yard: Topology, callers: Callers, draw: random.Random) -> str
 
 @fault
 def worker_frozen_beyond_its_lease(yard: Topology, callers: Callers, draw: random.Random) -> str:
-    worker = draw.choice(yard.workers)
-    seconds = LEASE_SECONDS + draw.uniform(2, 4)
-    with _frozen([worker.process.pid, *runners_of(worker)], seconds):
-        return f"{worker.log.stem}, {seconds:.1f} s"
+    worker, seconds = _one_at_work(yard, draw), LEASE_SECONDS + draw.uniform(1, 3)
+    _freeze([worker.process.pid, *runners_of(worker)], seconds)
+    return f"{worker.log.stem}, {seconds:.1f} s"
 
 
 @fault
@@ -187,21 +186,30 @@ def _restarted(server: Server, how: int, draw: random.Random) -> str:
     return f"away for {seconds:.1f} s"
 
 
-@contextlib.contextmanager
-def _frozen(pids: list[int], seconds: float) -> Iterator[None]:
+def _freeze(pids: list[int], seconds: float) -> None:
     for pid in pids:
         _signal(pid, signal.SIGSTOP)
-    try:
-        time.sleep(seconds)
-        yield
-    finally:
-        for pid in pids:
-            _signal(pid, signal.SIGCONT)
+    time.sleep(seconds)
+    for pid in pids:
+        _signal(pid, signal.SIGCONT)
 
 
-def _some_runners(yard: Topology, draw: random.Random) -> tuple[int, list[int]]:
-    number = draw.randrange(len(yard.workers))
-    return number + 1, runners_of(yard.workers[number])
+#: Whose training is past its first step; a worker's process is a part of its name.
+_AT_WORK = """
+    SELECT split_part(lease_owner, '-', -2)::int FROM jobs
+    WHERE state = 'running' AND (definition->'fit'->>'nb_epoch')::int > 5 AND (progress->>'step')::int > 0
+"""
+
+
+def _one_at_work(yard: Topology, draw: random.Random) -> Server:
+    """Wait a moment for a worker to be in the middle of a training, and choose one that is."""
+    deadline = time.monotonic() + AT_WORK_SECONDS
+    while time.monotonic() < deadline:
+        pids = {pid for (pid,) in yard.postgres.run(_AT_WORK, "trainyard")}
+        if busy := [worker for worker in yard.workers if worker.process.pid in pids]:
+            return draw.choice(busy)
+        time.sleep(0.05)
+    return draw.choice(yard.workers)
 
 
 def runners_of(worker: Server) -> list[int]:

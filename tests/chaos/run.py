@@ -76,7 +76,7 @@ class Run:
 
     Args:
         yard: Where; up, and made as `TOPOLOGY` says.
-        jobs: How many.
+        jobs: How many, and more as long as there was not every kind of fault.
         seed: Of what is sent, and of what goes wrong.
         calm_seconds: How long nothing goes wrong, on average.
         kinds: Which faults; all there are by default.
@@ -137,7 +137,9 @@ class Run:
 
     def _send_all(self) -> None:
         draw = random.Random(f"jobs/{self.outcome.seed}")
-        for _ in range(self.jobs):
+        count = 0
+        while count < self.jobs or len(self.outcome.faults) < self._rounds:
+            count += 1
             kind, fate, seconds = draw_kind(draw), draw.random(), draw.uniform(0, 6)
             while not self._room.acquire(timeout=0.5):
                 if self._over.is_set():
@@ -149,11 +151,9 @@ class Run:
                 self._pool.submit(self._guarded, lambda id=job_id, after=seconds: self.callers.rest(id, after))
 
     def _trouble(self) -> None:
-        """Make trouble until the jobs have ended, and until there was every kind of it."""
         for fault in self._schedule:
-            if fault.number >= self._rounds and self._over.is_set():
+            if self._over.wait(fault.calm_seconds):
                 return
-            self._over.wait(fault.calm_seconds)
             hit = FAULTS[fault.kind](self.yard, self.callers, fault.draw())
             self.outcome.faults.append((fault, hit))
 

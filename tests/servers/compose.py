@@ -35,5 +35,5 @@ def read(environment: dict[str, str]) -> dict[str, Any]:
             raise LookupError(f"{name}: {other or 'it is not set'}")
         return other
 
-    document: dict[str, Any] = yaml.safe_load(VARIABLE.sub(value, text()))
+    document: dict[str, Any] = yaml.safe_load(VARIABLE.sub(value, text()).replace("$$", "$"))
     return document

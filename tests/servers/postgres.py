@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -56,10 +57,11 @@ class Postgres(Server):
         command = [tools.tool("postgres"), "-D", data, "-k", folder, *flags]
         super().__init__(command, folder / "log", self._lets_in, cwd="/", **who)
 
-    def run(self, statement: str, database: str = "postgres") -> None:
-        """Have a statement run, outside of any transaction."""
+    def run(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
+        """Have a statement run, outside of any transaction; return its rows, if it has any."""
         with psycopg.connect(self._where(database), autocommit=True) as connection:
-            connection.execute(statement)
+            cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else []
 
     def _where(self, database: str) -> str:
         port = f"port={self.port}" if self.port else ""

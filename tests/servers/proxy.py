@@ -46,15 +46,18 @@ class Proxy:
 
     def end(self) -> None:
         """Let go of everything."""
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
-        self._reset()
+        self._loop.close()
+
+    async def _close(self) -> None:
         self._server.close()
-        waiting = asyncio.all_tasks(self._loop)
+        self._reset()
+        waiting = asyncio.all_tasks() - {asyncio.current_task()}
         for task in waiting:
             task.cancel()
-        self._loop.run_until_complete(asyncio.gather(*waiting, return_exceptions=True))
-        self._loop.close()
+        await asyncio.gather(*waiting, return_exceptions=True)
 
     def _reset(self) -> None:
         for writer in list(self._open):

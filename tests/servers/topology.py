@@ -7,8 +7,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from signal import SIGKILL
 from typing import Any
 
 import httpx
@@ -99,16 +100,20 @@ class Topology:
             part.await_service()
 
     def end(self) -> None:
-        """End ours as Docker does, then the servers; whatever does not listen is left to the guard."""
+        """End ours as Docker does, then the servers."""
         for part in self.parts:
             part.ask()
         for part in self.parts:
             part.await_end()
+        for server, how in ((self.redis, SIGKILL), (self.s3, SIGKILL), (self.postgres, IMMEDIATELY)):
+            server.end(how)
+
+    def let_go(self) -> None:
+        """Forget what the guard has ended."""
+        for each in (*self.parts, *self.servers.values()):
+            each.await_end()
         for proxy in self.networks.values():
             proxy.end()
-        for server in (self.redis, self.s3):
-            server.kill()
-        self.postgres.end(IMMEDIATELY)
 
     def logs(self) -> str:
         """All that ours have logged."""
@@ -160,18 +165,16 @@ class Topology:
 @contextmanager
 def running(**arguments: Any) -> Iterator[Topology]:
     """A topology in a folder of its own, of which nothing is left afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="yard-"))
-    folder.chmod(0o755)
-    try:
-        with guarded(folder):
-            topology = Topology(folder, **arguments)
-            try:
-                topology.start()
-                yield topology
-            finally:
-                topology.end()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with ExitStack() as afterwards:
+        folder = Path(tempfile.mkdtemp(prefix="yard-"))
+        afterwards.callback(shutil.rmtree, folder, ignore_errors=True)
+        folder.chmod(0o755)
+        topology = Topology(folder, **arguments)
+        afterwards.callback(topology.let_go)
+        afterwards.enter_context(guarded(folder))
+        afterwards.callback(topology.end)
+        topology.start()
+        yield topology
 
 
 def _here(command: Sequence[str]) -> list[str]:

@@ -1,8 +1,10 @@
 """The compose file's services on real servers: two gateways, two workers, and models trained over HTTP."""
 
 import hashlib
+import os
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import h5py
@@ -14,6 +16,7 @@ from benchmarks.models import MODELS
 from tests.servers.topology import running
 from tests.trainyard.yards import is_alive, wait_until
 from trainyard.http import Client
+from worker.reaper import LOOKED
 
 SAMPLES, EPOCHS = 256, 3
 #: Whether the gateway hands out presigned URLs.
@@ -77,14 +80,21 @@ def test_nobody_comes_in_without_a_key(yard):
     assert httpx.get(f"{yard.urls[0]}/v1/jobs").status_code == 401
 
 
-def test_the_reaper_tells_that_it_is_well(yard):
-    check = yard.services["reaper"]["healthcheck"]["test"]
-    assert check[:2] == ["CMD", "python"]
+def test_the_reaper_tells_that_it_is_well(yard, tmp_path):
+    kind, check = yard.services["reaper"]["healthcheck"]["test"]
+    assert kind == "CMD-SHELL"
 
-    environment = yard.reaper.options["env"]
-    assert subprocess.run([sys.executable, *check[2:]], env=environment).returncode == 0
-    elsewhere = environment | {"TRAINYARD_DATA_DIR": str(yard.folder)}
-    assert subprocess.run([sys.executable, *check[2:]], env=elsewhere).returncode == 1
+    def is_well(folder):
+        environment = yard.reaper.options["env"] | {"TRAINYARD_DATA_DIR": str(folder)}
+        return subprocess.run(["sh", "-c", check], env=environment, stderr=subprocess.DEVNULL).returncode == 0
+
+    looked = tmp_path / LOOKED
+    wait_until(lambda: is_well(yard.folder / "reaper"))
+    assert not is_well(tmp_path)
+    looked.touch()
+    assert is_well(tmp_path)
+    os.utime(looked, (time.time() - 300,) * 2)
+    assert not is_well(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["mlp", "branches"])
