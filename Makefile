@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 DIGITS := .trainyard/digits.npz
 
-.PHONY: help install run test test-all check bench migrate lock clean
+.PHONY: help install run test test-all check bench migrate lock chaos clean
 
 help:  ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -39,6 +39,9 @@ check: install  ## Lint, types, who may import whom, migrations
 	@$(BIN)/lint-imports --no-logo
 	@scratch=$$(mktemp -d) && export TRAINYARD_DATABASE_URL=sqlite:///$$scratch/check.db && trap 'rm -rf $$scratch' EXIT && \
 	  $(BIN)/alembic -c migrations/alembic.ini upgrade head && $(BIN)/alembic -c migrations/alembic.ini check
+
+chaos: install  ## Run jobs while everything fails; JOBS=1000 SEED=1 WORKERS=4
+	@$(BIN)/python -m tests.chaos $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED)) $(if $(WORKERS),--workers $(WORKERS))
 
 bench: install  ## Measure; see benchmarks/RESULTS.md
 	@$(BIN)/python -m benchmarks.run

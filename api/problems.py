@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -112,6 +113,12 @@ def unstored(request: Request, error: Exception) -> Problem:
     return refused(request, Unavailable("The object storage does not answer just now; try again."))
 
 
+def unreachable(request: Request, error: Exception) -> Problem:
+    """Answer for a database that is away or has no connection left: the caller may try again."""
+    log.error("the database failed on request %s", getattr(request.state, "request_id", None), exc_info=error)
+    return refused(request, Unavailable("The database does not answer just now; try again."))
+
+
 def gone(request: Request, error: Exception) -> Problem:
     """Answer a client that hung up in mid-body: nobody hears it, and it is no fault of ours."""
     return problem(request, "bad-request", "The request breaks off", 400, "The body ended before it was whole.")
@@ -125,4 +132,6 @@ def answer_with_problems(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, unrouted)
     app.add_exception_handler(ClientDisconnect, gone)
     app.add_exception_handler(StorageFailed, unstored)
+    for away in (OperationalError, InterfaceError, TimeoutError):
+        app.add_exception_handler(away, unreachable)
     app.add_exception_handler(Exception, broken)

@@ -18,6 +18,14 @@ MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 
 #: Execution option of a connection that only reads: on SQLite it then never waits for a writer.
 READING = "trainyard_reading"
+#: A server that vanishes without a word is noticed before a lease is over, also in the middle of a statement.
+_NOTICING = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
 
 
 class Timestamp(TypeDecorator[datetime]):
@@ -85,7 +93,7 @@ def make_engine(url: str) -> Engine:
     """Open a database; a SQLite file is made, with its folder, where there is none."""
     parsed = make_url(normal_url(url))
     if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed, pool_pre_ping=True, pool_size=20, max_overflow=20)
+        return create_engine(parsed, pool_pre_ping=True, pool_size=20, max_overflow=20, connect_args=_NOTICING)
     if parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(parsed, connect_args={"timeout": 30.0}, pool_size=20, max_overflow=20)

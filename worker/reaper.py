@@ -1,6 +1,10 @@
-"""Takes jobs from workers that are gone, and rings again for jobs that nobody heard."""
+"""Takes jobs from workers that are gone, and rings again for jobs that nobody heard.
+
+Every worker has one; `python -m worker.reaper` runs one by itself.
+"""
 
 import logging
+import signal
 import threading
 import time
 
@@ -8,14 +12,19 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from core import leases, workers
 from core.blobs import Blobs
-from core.settings import Settings
+from core.database import open_sessions
+from core.queue import Queue
+from core.settings import Settings, get_settings
 from core.tables import JobState
 from core.unit import Bell, unit_of_work
 from worker import metrics
+from worker.logs import set_up_logging
 from worker.sweeper import Sweeper
 
 log = logging.getLogger(__name__)
 
+#: A file as old as the last look of a reaper in a process of its own.
+LOOKED = "reaper-looked"
 #: How often at most it rings again and sweeps: workers look for themselves, and litter can wait.
 _SWEEP_SECONDS = 5.0
 
@@ -72,3 +81,30 @@ class Reaper(threading.Thread):
         self._over.set()
         self._sweeper.stop()
         self.join()
+
+
+class Telling(Reaper):
+    """One that touches a file in the data folder whenever it has looked, for health checks."""
+
+    def look(self) -> None:
+        """Look once, and say so."""
+        super().look()
+        (self._settings.data_dir / LOOKED).touch()
+
+
+def main() -> None:
+    """Reap until SIGTERM."""
+    settings = get_settings()
+    set_up_logging(settings)
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    # Blocked before there is a second thread, so that only this one hears them.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    sessions = open_sessions(settings.database_url)
+    reaper = Telling(settings, sessions, Queue(settings), Blobs(settings.storage_url))
+    reaper.start()
+    signal.sigwait({signal.SIGTERM, signal.SIGINT})
+    reaper.stop()
+
+
+if __name__ == "__main__":
+    main()

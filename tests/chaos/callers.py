@@ -1,0 +1,148 @@
+"""Callers who do not give up, and a ledger of what they were promised."""
+
+import json
+import random
+import socket
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from tests.chaos.jobs import JOBS, SHARES
+
+#: After so long without a proper answer a caller gives up, and the run has failed.
+PATIENCE_SECONDS = 120.0
+JSON = {"Content-Type": "application/json"}
+
+
+@dataclass
+class Ledger:
+    """What the service has said yes to."""
+
+    #: Each request's own key, and the job it was told.
+    jobs: dict[str, str] = field(default_factory=dict)
+    kinds: dict[str, str] = field(default_factory=dict)
+    #: Requests that were answered with different jobs.
+    doubled: list[str] = field(default_factory=list)
+    cancelled: set[str] = field(default_factory=set)
+    answers: Counter[int] = field(default_factory=Counter)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def promise(self, key: str, kind: str, job_id: str) -> None:
+        """Write down an answer."""
+        with self.lock:
+            if self.jobs.setdefault(key, job_id) != job_id:
+                self.doubled.append(f"{key} is {self.jobs[key]} and {job_id}")
+            self.kinds[job_id] = kind
+
+
+class Callers:
+    """Anybody who asks: of any gateway, again and again, until it answers.
+
+    Args:
+        urls: The gateways.
+        api_key: The way in.
+        ledger: Where promises are written down.
+    """
+
+    def __init__(self, urls: Sequence[str], api_key: str, ledger: Ledger) -> None:
+        self.urls, self.ledger, self.dataset = urls, ledger, ""
+        self._headers = {"Authorization": f"Bearer {api_key}"}
+        self._http = httpx.Client(headers=self._headers, timeout=15.0, limits=httpx.Limits(max_connections=100))
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._http.close()
+
+    def ask(self, method: str, path: str, first: int = 0, **request: Any) -> httpx.Response:
+        """Ask until there is a proper answer, each time another gateway.
+
+        Raises:
+            TimeoutError: There was none for a long time.
+        """
+        deadline, count, last = time.monotonic() + PATIENCE_SECONDS, first, "nothing"
+        while time.monotonic() < deadline:
+            try:
+                answer = self._http.request(method, self.urls[count % len(self.urls)] + path, **request)
+            except httpx.TransportError as error:
+                last = repr(error)
+            else:
+                self.ledger.answers[answer.status_code] += 1
+                if answer.status_code < 500 and not _in_flight(answer):
+                    return answer
+                last = answer.text
+            count += 1
+            time.sleep(0.2)
+        raise TimeoutError(f"{method} {path} had no answer for {PATIENCE_SECONDS:g} s; the last was {last}")
+
+    def upload(self, content: bytes) -> None:
+        """Store the data that all jobs train on."""
+        answer = self.ask("POST", "/v1/datasets", files={"file": ("digits.npz", content)})
+        self.dataset = answer.raise_for_status().json()["id"]
+
+    def submit(self, kind: str, key: str | None = None, first: int = 0) -> str:
+        """Queue a job of a kind, whatever it takes."""
+        key = key or str(uuid.uuid4())
+        headers = {"Idempotency-Key": key, **JSON}
+        answer = self.ask("POST", "/v1/jobs", first, content=self.body(kind, key), headers=headers)
+        job_id: str = answer.raise_for_status().json()["id"]
+        self.ledger.promise(key, kind, job_id)
+        return job_id
+
+    def body(self, kind: str, key: str) -> bytes:
+        """Write a job of a kind; its label is the request's key."""
+        job = JOBS[kind] | {"labels": {"key": key}}
+        return json.dumps(job).replace("$data", self.dataset).encode()
+
+    def wish(self, job_id: str, verb: str) -> bool:
+        """Ask for cancel, pause or resume; say whether it was not too late."""
+        headers = {"Idempotency-Key": str(uuid.uuid4())}
+        answer = self.ask("POST", f"/v1/jobs/{job_id}/{verb}", headers=headers)
+        assert answer.status_code in (202, 409), answer.text
+        return answer.status_code == 202
+
+    def rest(self, job_id: str, seconds: float) -> None:
+        """Pause a job, and resume it after a while."""
+        self.wish(job_id, "pause")
+        time.sleep(seconds)
+        self.wish(job_id, "resume")
+
+    def cancel(self, job_id: str, seconds: float) -> None:
+        """Cancel a job after a while."""
+        time.sleep(seconds)
+        if self.wish(job_id, "cancel"):
+            self.ledger.cancelled.add(job_id)
+
+    def submit_at_once(self, kind: str, count: int) -> None:
+        """Send the same request many times at the same moment."""
+        key = str(uuid.uuid4())
+        with ThreadPoolExecutor(count) as pool:
+            list(pool.map(lambda number: self.submit(kind, key, number), range(count)))
+
+    def hang_up(self, kind: str, share: float) -> None:
+        """Send part of a request and go; then ask again, with the same key, for what may have been done."""
+        key, where = str(uuid.uuid4()), urlsplit(self.urls[0])
+        body = self.body(kind, key)
+        lines = {**self._headers, "Host": where.netloc, "Content-Length": len(body), "Idempotency-Key": key, **JSON}
+        head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        with socket.socket() as line:
+            line.settimeout(5.0)
+            if line.connect_ex((where.hostname, where.port)) == 0:
+                line.sendall(f"POST /v1/jobs HTTP/1.1\r\n{head}\r\n".encode() + body[: round(share * len(body))])
+        self.submit(kind, key)
+
+
+def draw_kind(draw: random.Random) -> str:
+    """Choose a kind of job."""
+    return draw.choices(list(SHARES), list(SHARES.values()))[0]
+
+
+def _in_flight(answer: httpx.Response) -> bool:
+    return answer.status_code == 409 and answer.json()["type"].endswith("in-flight")
