@@ -26,6 +26,8 @@ _TRIES = 4
 _PASSING = frozenset({429, 503})
 _PAUSE_SECONDS = 0.25
 _POLL_SECONDS = (0.1, 1.0)
+#: How long the service may hold an answer back; less than what silent connections are cut off after.
+_WAIT_SECONDS = 25
 
 
 class Client:
@@ -85,14 +87,15 @@ class Client:
     def watch(self, job_id: str, patience_seconds: float = 60.0) -> Iterator[Json]:
         """Yield a job each time it has changed, the last time when it has ended.
 
-        A service that is away for less than `patience_seconds` is waited for.
+        The service holds its answer back until there is something to tell. One that is away for less than
+        `patience_seconds` is waited for.
         """
         etag: str | None = None
         pause = _POLL_SECONDS[0]
         away_since: float | None = None
         while True:
             try:
-                seen = {"If-None-Match": etag} if etag else {}
+                seen = {"If-None-Match": etag, "Prefer": f"wait={_WAIT_SECONDS}"} if etag else {}
                 answer = self._send("GET", f"/v1/jobs/{job_id}", headers=seen)
             except Unreachable:
                 away_since = away_since or time.monotonic()
@@ -107,6 +110,8 @@ class Client:
                 yield job
                 if job["state"] in TERMINAL:
                     return
+            if "Preference-Applied" in answer.headers:
+                continue
             time.sleep(pause)
             pause = min(pause * 1.5, _POLL_SECONDS[1])
 
