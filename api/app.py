@@ -19,6 +19,7 @@ from api.observing import Observer
 from api.predictions.router import router as predictions
 from api.problems import answer_with_problems
 from api.system.router import router as system
+from api.tracing import telemetry
 from api.watching.polls import Bodies, Polls
 from api.watching.shortcut import Shortcut
 from api.watching.streams import Streams
@@ -55,7 +56,7 @@ def wire(settings: Settings, meters: Meters) -> Wiring:
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Make a gateway, from the environment unless told otherwise."""
-    app = FastAPI(title="Trainyard", version=_version(), lifespan=_lifespan)
+    app = FastAPI(title="Trainyard", version=_version(), lifespan=_lifespan, telemetry=telemetry())
     meters = app.state.meters = Meters()
     wiring = app.state.wiring = wire(settings or get_settings(), meters)
     # The last one added is the outermost: polls are observed like everything else.

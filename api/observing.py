@@ -1,7 +1,9 @@
 """What is noted of every request: its id, how it ended, how long it took; and the line in the log."""
 
+import itertools
 import logging
 import re
+import secrets
 import time
 from collections.abc import MutableMapping
 from typing import Any
@@ -9,12 +11,14 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.meters import Meters
-from core.ids import new_id
 from core.logs import noting
 
 log = logging.getLogger(__name__)
 
+#: What begins the ids that this process gives; they are counted, for a random one would cost more than it is worth.
+OURS, numbers = f"req_{secrets.token_hex(8)}", itertools.count(1)
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+MOST_TOLD_A_SECOND = 20
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 
@@ -31,6 +35,7 @@ class Observer:
         self.app = app
         self.meters = meters
         self.slow_seconds = slow_seconds
+        self._second, self._told = 0, 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, with an eye on its answer."""
@@ -60,18 +65,25 @@ class Observer:
         self.meters.note(method, route, status, None if waited else seconds)
         bad = status >= 500 or (seconds > self.slow_seconds and not waited)
         level = logging.WARNING if bad else logging.DEBUG
-        if log.isEnabledFor(level):
+        if log.isEnabledFor(level) and (not bad or self._may_tell()):
             job_id = scope.get("path_params", {}).get("job_id")
             fields = {"method": method, "route": route, "status": status, "job_id": job_id}
             fields["milliseconds"] = round(seconds * 1000, 1)
             log.log(level, "%s %s %d", method, route, status, extra=fields)
+
+    def _may_tell(self) -> bool:
+        # A gateway with too much to do is slow at every request, and should not write a line for each as well.
+        second = int(time.monotonic())
+        self._told = self._told + 1 if second == self._second else 1
+        self._second = second
+        return self._told <= MOST_TOLD_A_SECOND
 
 
 def _request_id(scope: Scope) -> str:
     for name, given in scope["headers"]:
         if name == b"x-request-id" and REQUEST_ID.fullmatch(given):
             return str(given, "ascii")
-    return new_id("req")
+    return f"{OURS}{next(numbers):08x}"
 
 
 def _add_id(message: MutableMapping[str, Any], request_id: str) -> None:

@@ -3,8 +3,7 @@
 import json
 import logging
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
@@ -17,18 +16,25 @@ FIELDS = ("request_id", "method", "route", "status", "milliseconds", "worker", "
 _noted: ContextVar[dict[str, Any]] = ContextVar("noted", default={})  # noqa: B039 - it is never changed in place
 
 
-@contextmanager
-def noting(**fields: Any) -> Iterator[None]:
+class noting:  # noqa: N801 -- reads as the verb it is; a generator would be twice as slow, at every request
     """Say of every line written meanwhile, in this thread or task, which request or attempt it belongs to.
 
     Args:
         **fields: Some of `FIELDS`.
     """
-    token = _noted.set(_noted.get() | fields)
-    try:
-        yield
-    finally:
-        _noted.reset(token)
+
+    __slots__ = ("_fields", "_token")
+
+    def __init__(self, **fields: Any) -> None:
+        self._fields = fields
+
+    def __enter__(self) -> None:
+        """Begin."""
+        self._token = _noted.set(_noted.get() | self._fields)
+
+    def __exit__(self, *fault: object) -> None:
+        """Say it no more."""
+        _noted.reset(self._token)
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, Any]:

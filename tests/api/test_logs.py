@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import time
 
 import pytest
 
@@ -83,6 +84,13 @@ def test_requests_are_told_of_where_they_fail_or_are_slow(make_client, written, 
 
     slow = make_client(slow_request_seconds=1e-9)
     assert json.loads(written(Json(), lambda log: slow.get("/v1/models"), logging.INFO))["status"] == 200
+
+
+def test_a_gateway_that_is_slow_at_everything_does_not_tell_of_everything(make_client, written):
+    slow = make_client(slow_request_seconds=1e-9)
+    began = time.monotonic()
+    lines = written(Json(), lambda log: [slow.get("/healthz") for _ in range(100)], logging.INFO).splitlines()
+    assert 20 <= len(lines) <= 20 * (time.monotonic() - began + 2)
 
 
 def test_every_request_is_told_of_when_all_is_wanted(client, submit, written):

@@ -29,10 +29,14 @@ ATTEMPTS = """
 INSERT INTO attempts (job_id, number, worker, started_at, ended_at, exit)
 {numbers} SELECT {job_id}, 1, 'w', {moment}, {moment}, 'succeeded' FROM numbers
 """
+EVENTS = """
+INSERT INTO events (job_id, seq, attempt, type, data, at)
+{numbers} SELECT {job_id}, 1, 0, 'state', {nothing}, {moment} FROM numbers
+"""
 
 
 def fill(connection: Connection, count: int, state: str = "succeeded", prefix: str = "old") -> None:
-    """Add jobs in one state, with an attempt each if they have ended; one in a thousand has the label team:rare.
+    """Add jobs in one state, with an event each; one in a thousand has the label team:rare.
 
     Args:
         connection: In a transaction.
@@ -51,5 +55,5 @@ def fill(connection: Connection, count: int, state: str = "succeeded", prefix: s
         "nothing": as_json.format("'{}'"),
         "ended": "NULL" if state == "queued" else MOMENT[name],
     }
-    for query in (JOBS, LABELS, *(() if state == "queued" else (ATTEMPTS,))):
+    for query in (JOBS, LABELS, EVENTS, *(() if state == "queued" else (ATTEMPTS,))):
         connection.execute(text(query.format(**parts)), {"count": count} | ({"state": state} if query is JOBS else {}))
