@@ -7,16 +7,24 @@ from threading import BoundedSemaphore
 
 from fastapi import FastAPI
 
+from api.access import Doors
 from api.datasets.router import announcing
 from api.datasets.router import router as datasets
+from api.jobs import service
 from api.jobs.downloads import router as downloads
 from api.jobs.router import router as jobs
 from api.jobs.router import validations
+from api.meters import Meters
 from api.models.router import router as models
-from api.observing import Meters, Observer
+from api.observing import Observer
 from api.predictions.router import router as predictions
 from api.problems import answer_with_problems
 from api.system.router import router as system
+from api.tracing import telemetry
+from api.watching.polls import Bodies, Polls
+from api.watching.shortcut import Shortcut
+from api.watching.streams import Streams
+from api.watching.watch import Watch
 from api.weights.router import router as weights
 from api.wiring import Wiring
 from core.blobs import Blobs
@@ -30,25 +38,33 @@ from engine.limits import Limits
 EXPRESS_LANES = 16
 
 
-def wire(settings: Settings) -> Wiring:
+def wire(settings: Settings, meters: Meters) -> Wiring:
     """Open what a gateway needs."""
+    sessions = open_sessions(settings.database_url)
+    watch = Watch(sessions, settings.watch_interval_seconds, settings.max_watchers, meters.looked)
+    doors = Doors(watch, settings.host)
     return Wiring(
         settings=settings,
-        sessions=open_sessions(settings.database_url),
+        sessions=sessions,
         queue=Queue(settings),
         blobs=Blobs(settings.storage_url),
         bucket=open_bucket(settings.storage_url, settings.storage_public_url) if settings.storage_presign else None,
         limits=Limits(**settings.engine_limits),
         lanes=BoundedSemaphore(EXPRESS_LANES),
+        watch=watch,
+        polls=Polls(watch, doors, Bodies(watch, service.show, settings.poll_cache_bytes)),
+        streams=Streams(watch, doors, settings.stream_ping_seconds),
     )
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Make a gateway, from the environment unless told otherwise."""
-    app = FastAPI(title="Trainyard", version=_version(), lifespan=_lifespan)
-    app.state.wiring = wire(settings or get_settings())
-    app.state.meters = Meters()
-    app.add_middleware(Observer, meters=app.state.meters)
+    app = FastAPI(title="Trainyard", version=_version(), lifespan=_lifespan, telemetry=telemetry())
+    meters = app.state.meters = Meters()
+    wiring = app.state.wiring = wire(settings or get_settings(), meters)
+    # The last one added is the outermost: polls are observed like everything else.
+    app.add_middleware(Shortcut, polls=wiring.polls)
+    app.add_middleware(Observer, meters=meters, slow_seconds=wiring.settings.slow_request_seconds)
     answer_with_problems(app)
     for router in (announcing, datasets, models, validations, jobs, downloads, weights, predictions, system):
         app.include_router(router)
@@ -66,5 +82,6 @@ def _version() -> str:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
     wiring: Wiring = app.state.wiring
+    wiring.watch.end()
     wiring.queue.close()
     wiring.sessions.kw["bind"].dispose()

@@ -102,7 +102,8 @@ def unrouted(request: Request, error: Exception) -> Problem:
 
 def broken(request: Request, error: Exception) -> Problem:
     """Answer for us: the log has the cause, the caller has the id to ask for it by."""
-    log.error("request %s failed", getattr(request.state, "request_id", None), exc_info=error)
+    request_id = getattr(request.state, "request_id", None)
+    log.error("request %s failed", request_id, exc_info=error, extra={"request_id": request_id})
     detail = "This is our fault, not yours. Quote the request_id when you report it."
     return problem(request, "internal", "Something went wrong", 500, detail)
 

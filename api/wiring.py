@@ -8,7 +8,10 @@ from typing import Annotated
 from fastapi import Depends, Request
 from sqlalchemy.orm import Session, sessionmaker
 
-from api.access import project_of
+from api.access import Caller, project_of
+from api.watching.polls import Polls
+from api.watching.streams import Streams
+from api.watching.watch import Watch
 from core.blobs import Blobs
 from core.buckets import Bucket
 from core.queue import Queue
@@ -30,6 +33,9 @@ class Wiring:
     limits: Limits
     #: Places for callers who wait for a prediction.
     lanes: BoundedSemaphore
+    watch: Watch
+    polls: Polls
+    streams: Streams
 
 
 async def the_wiring(request: Request) -> Wiring:
@@ -41,10 +47,18 @@ async def the_wiring(request: Request) -> Wiring:
 WiringDep = Annotated[Wiring, Depends(the_wiring)]
 
 
+async def the_watch(wiring: WiringDep) -> Watch:
+    """Fetch what knows of those who watch."""
+    return wiring.watch
+
+
+WatchDep = Annotated[Watch, Depends(the_watch)]
+
+
 def the_project(request: Request, wiring: WiringDep) -> str:
     """Say whose things this request may see."""
     with reading(wiring.sessions) as session:
-        return project_of(request, session, wiring.settings.host)
+        return project_of(Caller.of(request.scope), session, wiring.settings.host)
 
 
 ProjectDep = Annotated[str, Depends(the_project)]

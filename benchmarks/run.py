@@ -3,12 +3,13 @@
 import os
 import platform
 
-from benchmarks import service, throughput
+from benchmarks import throughput
+from benchmarks.service import report
 
 
 def main() -> None:
     print(f"{os.cpu_count()} cores, {platform.processor() or platform.machine()}, Python {platform.python_version()}")
-    service.main()
+    report.main()
     throughput.main()
 
 

@@ -3,16 +3,17 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import delete, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import and_, delete, select
+from sqlalchemy.orm import Session, aliased
 
 from core.datasets import Datasets
 from core.errors import JobFinished, NotFound, StateConflict
 from core.events import move, record
 from core.leases import TRAINING
-from core.pages import Cursor, Page, cut
-from core.tables import HELD, TERMINAL, Artifact, Attempt, Checkpoint, Epoch, Event, Job, JobDataset, JobState
+from core.pages import Cursor, Page, cut, merged
+from core.tables import Artifact, Attempt, Checkpoint, Epoch, Event, Job, JobDataset, JobLabel, JobState
 
 WAITING = frozenset({JobState.QUEUED, JobState.PAUSED})
 
@@ -24,21 +25,6 @@ class Filters:
     states: Sequence[str] = ()
     labels: dict[str, str] = field(default_factory=dict)
     created_after: datetime | None = None
-
-
-@dataclass(frozen=True)
-class Mark:
-    """The little of a job by which a watcher knows whether it has changed."""
-
-    version: int
-    state: str
-    created_at: datetime
-    started_at: datetime | None
-
-    @property
-    def is_terminal(self) -> bool:
-        """Whether it has ended for good."""
-        return self.state in TERMINAL
 
 
 class Jobs:
@@ -59,6 +45,10 @@ class Jobs:
         job.state, job.attempt, job.last_event = JobState.QUEUED, 0, 0
         self.session.add(job)
         self.session.flush()
+        self.session.add_all(
+            JobLabel(job_id=job.id, key=key, value=value, project_id=job.project_id, created_at=job.created_at)
+            for key, value in job.labels.items()
+        )
         self.session.add_all(JobDataset(job_id=job.id, dataset_id=dataset_id) for dataset_id in wanted)
         record(self.session, job, "state", {"from": None, "to": job.state, "reason": None})
         self.session.flush()
@@ -72,28 +62,20 @@ class Jobs:
         """
         return self._get(job_id, lock=False)
 
-    def mark(self, job_id: str) -> Mark:
-        """Read how far a job has changed, and nothing else of it.
-
-        Raises:
-            NotFound: The project has no such job.
-        """
-        query = select(Job.version, Job.state, Job.created_at, Job.started_at)
-        row = self.session.execute(query.where(Job.id == job_id, Job.project_id == self.project_id)).one_or_none()
-        if row is None:
-            raise _unknown(job_id)
-        return Mark(*row)
-
     def page(self, filters: Filters, size: int, after: Cursor | None) -> Page[Job]:
-        """List jobs, newest first."""
+        """List jobs, newest first; whatever they are narrowed to, an index has them in that order."""
         query = select(Job).where(Job.project_id == self.project_id, Job.kind == TRAINING)
-        if filters.states:
-            query = query.where(Job.state.in_(filters.states))
-        for key, value in filters.labels.items():
-            query = query.where(Job.labels[key].as_string() == value)
+        place: Any = Job
+        for number, (key, value) in enumerate(filters.labels.items()):
+            label = aliased(JobLabel)
+            has = (label.job_id == Job.id, label.project_id == self.project_id, label.key == key, label.value == value)
+            query = query.join(label, and_(*has))
+            place = label if number == 0 else place
         if filters.created_after:
-            query = query.where(Job.created_at > filters.created_after)
-        return cut(self.session, query, Job, size, after)
+            query = query.where(place.created_at > filters.created_after)
+        # An index has the jobs of one state in order, and of several states in as many orders.
+        each = [query.where(Job.state == state) for state in dict.fromkeys(filters.states)] or [query]
+        return merged([cut(self.session, one, place, size, after) for one in each], size)
 
     def cancel(self, job_id: str) -> Job:
         """Stop a job: at once if nobody runs it, otherwise by a wish that its runner will hear.
@@ -191,7 +173,7 @@ class Jobs:
             query = query.with_for_update().execution_options(populate_existing=True)
         job = self.session.scalar(query)
         if job is None:
-            raise _unknown(job_id)
+            raise unknown(job_id)
         return job
 
     def _saved(self, job: Job) -> Job:
@@ -219,14 +201,6 @@ class Jobs:
             )
 
 
-def count_by_state(session: Session) -> dict[str, int]:
-    """Count the jobs of all projects that have not ended, for the operator."""
-    live = [JobState.QUEUED, JobState.PAUSED, *HELD]
-    query = select(Job.state, func.count()).where(Job.state.in_(live), Job.kind == TRAINING)
-    counts = dict.fromkeys(map(str, live), 0)
-    counts.update((row[0], row[1]) for row in session.execute(query.group_by(Job.state)))
-    return counts
-
-
-def _unknown(job_id: str) -> NotFound:
+def unknown(job_id: str) -> NotFound:
+    """Say that a project has no such job."""
     return NotFound(f"There is no job {job_id!r}; GET /v1/jobs lists those there are.")

@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -39,6 +39,19 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65_535)
     log_level: str = "info"
+    #: "json" writes one object a line, for machines that collect logs.
+    log_format: Literal["json", "text"] = "text"
+    #: A request that takes longer is told of in the log.
+    slow_request_seconds: float = Field(default=1.0, gt=0)
+
+    #: How often a gateway looks at the jobs that its clients watch: a change is seen that late.
+    watch_interval_seconds: float = Field(default=0.2, gt=0)
+    #: Event streams and long polls that one gateway holds open at once.
+    max_watchers: int = Field(default=2_000, gt=0)
+    #: How long an event stream may be silent.
+    stream_ping_seconds: float = Field(default=15.0, gt=0)
+    #: Room for the answers to polls that a gateway keeps written down.
+    poll_cache_bytes: int = Field(default=64 * 2**20, ge=0)
 
     max_body_bytes: int = Field(default=16 * 2**20, gt=0)
     max_upload_bytes: int = Field(default=4 * 2**30, gt=0)

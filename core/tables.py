@@ -190,7 +190,10 @@ class Job(Base):
     __tablename__ = "jobs"
     __table_args__ = (
         Index("ix_jobs_page", "project_id", "kind", "created_at", "id"),
-        Index("ix_jobs_queue", "state", "kind", "created_at"),
+        Index("ix_jobs_state_page", "project_id", "kind", "state", "created_at", "id"),
+        # Claims, and all that looks at live jobs only. None is on `lease_expires_at`: a heartbeat would then
+        # write every index anew.
+        Index("ix_jobs_queue", "state", "kind", "created_at", "id"),
         CheckConstraint(
             "(finished_at IS NOT NULL) = (state IN ('succeeded', 'failed', 'cancelled'))",
             name="finished_when_terminal",
@@ -237,6 +240,19 @@ class Job(Base):
         return self.state in TERMINAL
 
 
+class JobLabel(Base):
+    """A label, once more beside the job that has it, so that jobs are found by it in the order of pages."""
+
+    __tablename__ = "job_labels"
+    __table_args__ = (Index("ix_job_labels_page", "project_id", "key", "value", "created_at", "job_id"),)
+
+    job_id: Mapped[str] = job_key()
+    key: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[str]
+    project_id: Mapped[str] = project_key()
+    created_at: Mapped[datetime]
+
+
 class JobDataset(Base):
     """Which job reads which dataset."""
 
@@ -280,7 +296,7 @@ class Attempt(Base):
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     worker: Mapped[str]
     started_at: Mapped[datetime] = mapped_column(insert_default=db_now())
-    ended_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None] = mapped_column(index=True)
     #: How it ended: the state it left the job in, or "lost".
     exit: Mapped[str | None]
     reason: Mapped[str | None]

@@ -28,6 +28,8 @@ _POLL_SECONDS = (0.1, 1.0)
 _PATIENCE = httpx.Timeout(60, connect=5)
 #: How long the service may take to fetch and read a large file that it has not seen before.
 _COMPLETE = httpx.Timeout(900, connect=5)
+#: How long the service may hold an answer back; less than what silent connections are cut off after.
+_WAIT_SECONDS = 25
 
 
 class Client:
@@ -119,14 +121,15 @@ class Client:
     def watch(self, job_id: str, patience_seconds: float = 60.0) -> Iterator[Json]:
         """Yield a job each time it has changed, the last time when it has ended.
 
-        A service that is away for less than `patience_seconds` is waited for.
+        The service holds its answer back until there is something to tell. One that is away for less than
+        `patience_seconds` is waited for.
         """
         etag: str | None = None
         pause = _POLL_SECONDS[0]
         away_since: float | None = None
         while True:
             try:
-                seen = {"If-None-Match": etag} if etag else {}
+                seen = {"If-None-Match": etag, "Prefer": f"wait={_WAIT_SECONDS}"} if etag else {}
                 answer = self._send("GET", f"/v1/jobs/{job_id}", headers=seen)
             except Unreachable:
                 away_since = away_since or time.monotonic()
@@ -141,6 +144,8 @@ class Client:
                 yield job
                 if job["state"] in TERMINAL:
                     return
+            if "Preference-Applied" in answer.headers:
+                continue
             time.sleep(pause)
             pause = min(pause * 1.5, _POLL_SECONDS[1])
 

@@ -3,9 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
-from fastapi.responses import JSONResponse
 
-from api.access import project_of
 from api.idempotency import OnceDep
 from api.jobs import service
 from api.jobs.filters import FiltersDep
@@ -21,12 +19,15 @@ from api.jobs.schemas import (
 )
 from api.paging import PageDep, listed
 from api.strict import StrictRoute
-from api.watching import etag, hints, is_known
-from api.wiring import ProjectDep, SessionDep, WiringDep
+from api.watching.streams import Stream
+from api.wiring import ProjectDep, SessionDep, WatchDep, WiringDep
 from core.jobs import Jobs
-from core.unit import reading
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=StrictRoute)
+PREFER = "`wait=N`: with If-None-Match, answer when the job has changed, and after N seconds at the latest."
+UNCHANGED: dict[str, Any] = {"description": "Nothing has changed since the answer that If-None-Match names."}
+STREAM: dict[str, Any] = {"content": {Stream.media_type: {"schema": {"type": "string"}}}}
+
 validations = APIRouter(prefix="/v1/validations", tags=["jobs"], route_class=StrictRoute)
 
 
@@ -49,36 +50,40 @@ def browse(filters: FiltersDep, page: PageDep, session: SessionDep, project_id: 
     return listed(Jobs(session, project_id).page(filters, page.size, page.after), service.show)
 
 
-@router.get("/{job_id}", response_model=JobOut, operation_id="get_job")
-def read(
-    job_id: str, request: Request, wiring: WiringDep, if_none_match: Annotated[str | None, Header()] = None
+@router.get("/{job_id}", response_model=JobOut, operation_id="get_job", responses={304: UNCHANGED})
+async def read(
+    job_id: str,
+    request: Request,
+    wiring: WiringDep,
+    if_none_match: Annotated[str | None, Header(description="The ETag of the last answer.")] = None,
+    prefer: Annotated[str | None, Header(description=PREFER)] = None,
 ) -> Response:
-    """Say how a job is; with the ETag of the last answer, 304 as long as nothing has changed."""
-    # Dashboards ask this all the time: one thread and one session do it all, and an old answer costs no row.
-    with reading(wiring.sessions) as session:
-        jobs = Jobs(session, project_of(request, session, wiring.settings.host))
-        if if_none_match is not None and is_known(if_none_match, etag(mark := jobs.mark(job_id))):
-            return Response(status_code=304, headers=hints(mark))
-        job = jobs.get(job_id)
-    return JSONResponse(service.show(job).model_dump(mode="json"), headers=hints(job))
+    """Say how a job is; with the ETag of the last answer, 304 as long as nothing has changed.
+
+    With that ETag and `Prefer: wait=30` the answer comes once the job has changed, and after 30 seconds
+    (60 at most) at the latest; `Preference-Applied` says that the wait was granted. Without the ETag, and of
+    a job that has ended, the answer comes at once.
+    """
+    # `api.watching.shortcut` has answered the usual ones before they come here.
+    return await wiring.polls.answer(request.scope, request.receive, job_id)
 
 
 @router.post("/{job_id}/cancel", status_code=202, response_model=JobOut, operation_id="cancel_job")
-def cancel(job_id: str, once: OnceDep, project_id: ProjectDep) -> Response:
+def cancel(job_id: str, once: OnceDep, watch: WatchDep, project_id: ProjectDep) -> Response:
     """Stop a job; what it has left so far stays."""
-    return once.do(None, lambda unit: service.change(unit, job_id, Jobs(unit.session, project_id).cancel))
+    return once.do(None, lambda unit: service.change(unit, watch, job_id, Jobs(unit.session, project_id).cancel))
 
 
 @router.post("/{job_id}/pause", status_code=202, response_model=JobOut, operation_id="pause_job")
-def pause(job_id: str, once: OnceDep, project_id: ProjectDep) -> Response:
+def pause(job_id: str, once: OnceDep, watch: WatchDep, project_id: ProjectDep) -> Response:
     """Let a job rest at a checkpoint."""
-    return once.do(None, lambda unit: service.change(unit, job_id, Jobs(unit.session, project_id).pause))
+    return once.do(None, lambda unit: service.change(unit, watch, job_id, Jobs(unit.session, project_id).pause))
 
 
 @router.post("/{job_id}/resume", status_code=202, response_model=JobOut, operation_id="resume_job")
-def resume(job_id: str, once: OnceDep, project_id: ProjectDep) -> Response:
+def resume(job_id: str, once: OnceDep, watch: WatchDep, project_id: ProjectDep) -> Response:
     """Let a paused job go on."""
-    return once.do(None, lambda unit: service.change(unit, job_id, Jobs(unit.session, project_id).resume))
+    return once.do(None, lambda unit: service.change(unit, watch, job_id, Jobs(unit.session, project_id).resume))
 
 
 @router.get("/{job_id}/metrics", response_model=History, operation_id="get_metrics")
@@ -88,19 +93,29 @@ def metrics(job_id: str, session: SessionDep, project_id: ProjectDep) -> History
     return service.history(jobs.epochs(jobs.get(job_id).id))
 
 
-@router.get("/{job_id}/events", response_model=EventPage, operation_id="list_events")
+@router.get("/{job_id}/events", response_model=EventPage, operation_id="list_events", responses={200: STREAM})
 def events(
     job_id: str,
     session: SessionDep,
+    wiring: WiringDep,
     project_id: ProjectDep,
     after: Annotated[int, Query(ge=0, lt=2**63)] = 0,
     page_size: Annotated[int, Query(ge=1, le=1_000)] = 200,
     page_token: Annotated[str | None, Query(pattern=r"^\d{1,18}$")] = None,
-) -> dict[str, Any]:
-    """Read a job's story from event number `after` on; numbers have no gap."""
+    accept: Annotated[str, Header(description="`text/event-stream` for a stream.")] = "",
+    last_event_id: Annotated[int, Header(ge=0, lt=2**63, description="Where a stream broke off.")] = 0,
+) -> Any:
+    """Read a job's story from event number `after` on; numbers have no gap.
+
+    With `Accept: text/event-stream` the same events come as server-sent events, each when it happens: `id` is
+    its number, `event` its type, `data` what a page holds of it. After the last event of a job that has ended
+    comes `event: end`. `Last-Event-ID` goes on where a stream broke off.
+    """
     jobs = Jobs(session, project_id)
     job = jobs.get(job_id)
-    after = max(after, int(page_token or 0))
+    after = max(after, int(page_token or 0), last_event_id)
+    if Stream.media_type in accept.lower():
+        return wiring.streams.open(job.id, after)
     items = [service.show_event(event) for event in jobs.events(job.id, after, page_size)]
     last = items[-1].seq if items else after
     more = len(items) == page_size and last < job.last_event

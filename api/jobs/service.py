@@ -10,6 +10,7 @@ from api.idempotency import Answer
 from api.jobs.planning import read_job
 from api.jobs.schemas import ArtifactOut, AttemptOut, EventOut, History, JobIn, JobOut
 from api.watching import hints
+from api.watching.watch import Watch
 from api.wiring import Wiring
 from core.ids import new_id
 from core.jobs import Jobs
@@ -64,8 +65,8 @@ def _definition(plan: Plan, body: JobIn) -> dict[str, Any]:
     return {**plan.definition, **ours}
 
 
-def change(unit: Unit, job_id: str, act: Callable[[str], Job]) -> Answer:
-    """Cancel, pause or resume a job; ring if it waits again.
+def change(unit: Unit, watch: Watch, job_id: str, act: Callable[[str], Job]) -> Answer:
+    """Cancel, pause or resume a job; ring if it waits again, and tell those who watch.
 
     Raises:
         NotFound: There is no such job.
@@ -73,6 +74,7 @@ def change(unit: Unit, job_id: str, act: Callable[[str], Job]) -> Answer:
         StateConflict: It is being cancelled.
     """
     job = act(job_id)
+    unit.after_commit(watch.nudge)
     if job.state == JobState.QUEUED:
         unit.ring_later(job.id)
     return Answer(202, show(job).model_dump(mode="json"), hints(job))

@@ -11,8 +11,8 @@ from sqlalchemy import text
 
 from api.strict import StrictRoute
 from api.wiring import ProjectDep, Wiring, WiringDep
+from core.counts import count
 from core.formats import FORMATS
-from core.jobs import count_by_state
 from core.tables import JobState
 from core.unit import reading
 from engine.capabilities import capabilities
@@ -58,10 +58,10 @@ def _works(name: str, check: Callable[[], object]) -> bool:
 
 @router.get("/metrics", response_class=Response, operation_id="get_prometheus")
 def prometheus(request: Request, wiring: WiringDep) -> Response:
-    """Count requests and jobs, in Prometheus's format."""
+    """Count requests, watchers, jobs, the queue and attempts, in Prometheus's format."""
     with reading(wiring.sessions) as session:
-        counts = count_by_state(session)
-    content, media_type = request.app.state.meters.render(counts)
+        counts = count(session)
+    content, media_type = request.app.state.meters.render(counts, wiring.watch.taken)
     return Response(content, media_type=media_type)
 
 

@@ -11,8 +11,8 @@ from core import leases
 from core.datasets import Datasets
 from core.errors import DatasetInUse, JobFinished, NotFound, StateConflict
 from core.ids import DEFAULT_PROJECT
-from core.jobs import Filters, Jobs, count_by_state
-from core.tables import Artifact, Checkpoint, Dataset, Event, Job, JobDataset
+from core.jobs import Filters, Jobs
+from core.tables import Artifact, Checkpoint, Dataset, Event, Job, JobDataset, JobLabel
 
 
 @pytest.fixture
@@ -213,14 +213,30 @@ def test_a_forgotten_job_leaves_no_row_and_names_its_blobs(make_job, jobs, begin
     assert [look(select(table)) for table in (Job, Event, Artifact, Checkpoint)] == [[], [], [], []]
 
 
-def test_jobs_are_counted_by_state(make_job, begin, sessions):
-    make_job()
-    make_job()
-    make_job(kind="express")
+def test_labels_are_forgotten_with_their_job(make_job, jobs, begin, end, look):
+    job_id = make_job(labels={"team": "a"})
     begin()
-    with sessions.begin() as session:
-        counts = count_by_state(session)
-    assert (counts["queued"], counts["running"], counts["paused"]) == (1, 1, 0)
+    end(job_id)
+    assert [row.created_at for row in look(select(JobLabel))] == [row.created_at for row in look(select(Job))]
+    jobs.forget(job_id)
+    assert look(select(JobLabel)) == []
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_pages_of_several_states_are_cut_like_those_of_one(make_job, jobs, size):
+    ids = [make_job() for _ in range(6)]
+    for job_id in ids[::2]:
+        jobs.pause(job_id)
+    jobs.cancel(ids[5])
+    filters, seen, after = Filters(states=["queued", "paused", "running"]), [], None
+    while True:
+        page = jobs.page(filters, size, after)
+        seen += [job.id for job in page.items]
+        after = page.next
+        if after is None:
+            break
+        assert len(page.items) == size
+    assert seen == ids[4::-1]
 
 
 def test_a_dataset_a_live_job_needs_is_not_deleted(make_job, make_dataset, jobs, sessions, look):

@@ -122,6 +122,20 @@ def test_watching_asks_only_for_what_changed_and_stops_at_the_end():
     assert [request.headers.get("If-None-Match") for request in service.requests] == [None, '"1"', '"1"']
 
 
+def test_watching_lets_the_service_hold_its_answer_back_and_does_not_pause_then(monkeypatch):
+    monkeypatch.setattr("trainyard.http._POLL_SECONDS", (0.0, 3_600.0))
+    monkeypatch.setattr("trainyard.http.time.sleep", lambda seconds: seconds == 0 or pytest.fail("it pauses"))
+    service = Service(
+        httpx.Response(200, json=job("queued"), headers={"ETag": '"1"'}),
+        *[httpx.Response(304, headers={"Preference-Applied": "wait=25"})] * 3,
+        httpx.Response(200, json=job("failed"), headers={"ETag": '"2"', "Preference-Applied": "wait=25"}),
+    )
+    with make_client(service) as client:
+        assert len(list(client.watch("job_1"))) == 2
+
+    assert [request.headers.get("Prefer") for request in service.requests] == [None, *["wait=25"] * 4]
+
+
 def test_watching_outlives_a_gateway_that_is_away_for_a_moment():
     service = Service(httpx.ConnectError("refused"), httpx.Response(200, json=job("failed")))
     with make_client(service) as client:

@@ -1,6 +1,5 @@
-"""How fast a yard answers: from POST to the first training step, and polls a second with and without ETag."""
+"""How soon an embedded yard trains: from POST to the first training step."""
 
-import asyncio
 import io
 import re
 import subprocess
@@ -17,7 +16,7 @@ import numpy as np
 
 from benchmarks.models import MLP
 
-JOBS, CONNECTIONS, POLL_SECONDS = 20, 10, 5.0
+JOBS = 20
 #: A spare runner needs this long to import torch; until it stands by the worker is not warm.
 WARM_SECONDS = 8.0
 
@@ -62,43 +61,12 @@ def latencies(client: httpx.Client, dataset: str) -> list[float]:
     return seconds
 
 
-async def polls(url: str, path: str, etag: str | None) -> float:
-    """Poll over keep-alive connections as fast as they answer; return polls a second."""
-    host, port = re.fullmatch(r"http://(.+):(\d+)", url).groups()
-    condition = f"If-None-Match: {etag}\r\n" if etag else ""
-    request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\n{condition}\r\n".encode()
-    deadline = time.perf_counter() + POLL_SECONDS
-
-    async def one() -> int:
-        reader, writer = await asyncio.open_connection(host, int(port))
-        count = 0
-        while time.perf_counter() < deadline:
-            writer.write(request)
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
-            await reader.readexactly(int(length[1]) if length else 0)
-            count += 1
-        writer.close()
-        return count
-
-    return sum(await asyncio.gather(*(one() for _ in range(CONNECTIONS)))) / POLL_SECONDS
-
-
-def main() -> None:
+def table() -> list[str]:
+    """Start a yard and measure in it."""
     with yard() as url, httpx.Client(base_url=url) as client:
-        dataset = upload(client)
-        seconds = latencies(client, dataset)
-        job = client.get("/v1/jobs").json()["items"][0]["id"]
-        etag = client.get(f"/v1/jobs/{job}").headers["etag"]
-        path = f"/v1/jobs/{job}"
-        full = asyncio.run(polls(url, path, None))
-        same = asyncio.run(polls(url, path, etag))
-    print("\n## An embedded yard\n\n| | |\n|---|---|")
-    print(f"| POST /v1/jobs to first training step, warm, median of {JOBS} | {median(seconds) * 1000:,.0f} ms |")
-    print(f"| the same, slowest | {max(seconds) * 1000:,.0f} ms |")
-    print(f"| polls/s of a job, {CONNECTIONS} connections, 200 with body | {full:,.0f} |")
-    print(f"| polls/s of a job, {CONNECTIONS} connections, 304 by ETag | {same:,.0f} |")
-
-
-if __name__ == "__main__":
-    main()
+        seconds = latencies(client, upload(client))
+    return [
+        "| | |\n|---|---|",
+        f"| POST /v1/jobs to first training step, warm, median of {JOBS} | {median(seconds) * 1000:,.0f} ms |",
+        f"| the same, slowest | {max(seconds) * 1000:,.0f} ms |",
+    ]

@@ -1,8 +1,12 @@
-"""How a job is watched: an ETag that changes when the job does, and a hint when to ask again."""
+"""How a job is watched: an ETag that changes when the job does, a hint when to ask again, and one look for all.
+
+`looks` shares reads among those who ask at the same time, `watch` tells those who wait for a change,
+`polls` answers GET /v1/jobs/{job_id} with both, `shortcut` puts that before FastAPI, `streams` sends events.
+"""
 
 from datetime import UTC, datetime
 
-from core.jobs import Mark
+from core.looks import Mark
 from core.tables import Job, JobState
 
 #: Seconds to wait before asking again, by how long a job has been going on.

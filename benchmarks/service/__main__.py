@@ -1,0 +1,7 @@
+"""`python -m benchmarks.service [part …]`."""
+
+import sys
+
+from benchmarks.service import report
+
+report.main(sys.argv[1:])

@@ -1,0 +1,111 @@
+"""What watchers ask: one query for any number of jobs, of the same text each time, so that it is planned once."""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Row, TextClause, column, select, text
+from sqlalchemy.orm import Session
+
+from core.tables import TERMINAL, Event, Job
+
+#: How each database unpacks a parameter that is a JSON array: one text serves one id and ten thousand.
+IDS = {
+    "sqlite": "SELECT value FROM json_each(:ids)",
+    "postgresql": "SELECT jsonb_array_elements_text(CAST(:ids AS jsonb))",
+}
+PAIRS = {
+    "sqlite": "SELECT json_extract(value, '$[0]') AS job_id, json_extract(value, '$[1]') AS after "
+    "FROM json_each(:pairs)",
+    "postgresql": "SELECT value ->> 0 AS job_id, CAST(value ->> 1 AS bigint) AS after "
+    "FROM jsonb_array_elements(CAST(:pairs AS jsonb))",
+}
+
+#: What is read for one look, however many ask: beyond it they ask again.
+MOST_EVENTS = 20_000
+MOST_OF_ONE_JOB = 200
+
+#: A job, and the number of the last event that is known of it.
+Place = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The little of a job by which a watcher knows whether it has changed."""
+
+    id: str
+    project_id: str
+    version: int
+    state: str
+    last_event: int
+    created_at: datetime
+    started_at: datetime | None
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether it has ended for good."""
+        return self.state in TERMINAL
+
+    def is_newer(self, than: "Mark") -> bool:
+        """Whether something has happened since; both numbers only ever grow."""
+        return self.version > than.version or self.last_event > than.last_event
+
+
+_JOB, _EVENT = Job.__table__.c, Event.__table__.c
+_MARK_COLUMNS = (
+    *(_JOB.id, _JOB.project_id, _JOB.version, _JOB.state, _JOB.last_event, _JOB.created_at, _JOB.started_at),
+)
+_EVENT_COLUMNS = (_EVENT.job_id, _EVENT.seq, _EVENT.attempt, _EVENT.type, _EVENT.data, _EVENT.at)
+
+
+def mark_of(job: Job) -> Mark:
+    """Reduce a whole row."""
+    return Mark(job.id, job.project_id, job.version, job.state, job.last_event, job.created_at, job.started_at)
+
+
+def marks(session: Session, ids: Collection[str]) -> dict[str, Mark]:
+    """Read how far some jobs have changed, of whatever project; what is not there is left out."""
+    rows = session.connection().execute(_MARKS[_dialect(session)], {"ids": json.dumps(list(ids))})
+    return {row[0]: Mark(*row) for row in rows}
+
+
+def jobs(session: Session, ids: Collection[str]) -> dict[str, Job]:
+    """Read some jobs whole; what is not there is left out."""
+    return {job.id: job for job in session.scalars(select(Job).where(Job.id.in_(ids)))}
+
+
+def events(session: Session, places: Collection[Place]) -> Mapping[Place, list[Row[Any]]]:
+    """Read on from some places, at most a page each; numbers have no gap, so that a range is a page."""
+    page = max(1, min(MOST_OF_ONE_JOB, MOST_EVENTS // max(1, len(places))))
+    found: dict[Place, list[Row[Any]]] = {place: [] for place in places}
+    asked = {"pairs": json.dumps(list(places)), "page": page}
+    for row in session.connection().execute(_EVENTS[_dialect(session)], asked):
+        found[row.job_id, row.after].append(row)
+    return found
+
+
+def _dialect(session: Session) -> str:
+    return session.get_bind().dialect.name
+
+
+def _mark_query(unpacked: str) -> TextClause:
+    names = ", ".join(map(str, _MARK_COLUMNS))
+    return text(f"SELECT {names} FROM jobs WHERE id IN ({unpacked})")  # noqa: S608 - our own words
+
+
+def _event_query(unpacked: str) -> TextClause:
+    names = ", ".join(map(str, _EVENT_COLUMNS))
+    return text(
+        f"SELECT wanted.after, {names} FROM ({unpacked}) AS wanted "  # noqa: S608 - our own words
+        "CROSS JOIN events WHERE events.job_id = wanted.job_id AND events.seq > wanted.after "
+        "AND events.seq <= wanted.after + CAST(:page AS bigint) ORDER BY events.job_id, events.seq"
+    )
+
+
+_MARKS = {name: _mark_query(unpacked).columns(*_MARK_COLUMNS) for name, unpacked in IDS.items()}
+_EVENTS = {
+    name: _event_query(unpacked).columns(column("after", BigInteger), *_EVENT_COLUMNS)
+    for name, unpacked in PAIRS.items()
+}
