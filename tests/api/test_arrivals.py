@@ -1,6 +1,8 @@
 """Uploads that do not pass through the gateway: announced, sent to the storage, completed."""
 
 import hashlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import httpx
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 from sqlalchemy import func, select, update
 
+from api.datasets import arrivals
 from core.blobs import StorageFailed, upload_key
 from core.database import db_now
 from core.ids import DEFAULT_PROJECT
@@ -135,6 +138,23 @@ def test_a_completed_upload_may_be_completed_again(announce, send, complete, sto
     first = complete(announced)
     assert complete(announced).json() == first.json()
     assert len(stored()) == 1
+
+
+@pytest.mark.parametrize("storage_url", ["folder"], indirect=True)
+def test_of_two_who_complete_at_once_both_hear_the_same_and_one_blob_is_kept(
+    announce, send, complete, stored, look, monkeypatch
+):
+    announced = announce()
+    send(announced["upload"], CONTENT)
+    both, inspect = threading.Barrier(2), arrivals.inspect
+    monkeypatch.setattr(arrivals, "inspect", lambda *file: both.wait(20) >= 0 and inspect(*file))
+
+    with ThreadPoolExecutor() as pool:
+        first, second = pool.map(lambda _: complete(announced), range(2))
+
+    assert (first.status_code, second.status_code) == (200, 200)
+    assert first.json() == second.json()
+    assert stored() == look(select(Dataset.blob))
 
 
 def test_the_storage_takes_only_so_many_bytes_as_were_announced(announce, send, complete, problem, stored):
@@ -303,6 +323,21 @@ def test_a_storage_that_fails_while_an_upload_is_looked_at_leaves_it_as_it_was(
         problem(complete(announced), 503)
     assert len(stored()) == 1
     assert complete(announced).status_code == 200
+
+
+def test_a_store_that_is_down_is_worth_another_try(make_client, monkeypatch, problem):
+    for name, value in {"ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b", "ENDPOINT_URL": "http://127.0.0.1:1",
+                        "ALLOW_HTTP": "true", "REGION": "us-east-1"}.items():  # fmt: skip
+        monkeypatch.setenv(f"AWS_{name}", value)
+    client = make_client(storage_url="s3://bucket", upload_multipart_bytes=100)
+
+    problem(client.post("/v1/datasets", json={"name": "d", "format": "npz", "bytes": 101}), 503)
+    assert client.get("/v1/datasets").json()["items"] == []
+
+    one = client.post("/v1/datasets", json={"name": "d", "format": "npz", "bytes": 100}).json()
+    answer = client.post(f"/v1/datasets/{one['id']}/complete")
+    problem(answer, 503)
+    assert "127.0.0.1:1" not in answer.text
 
 
 @ON_S3

@@ -15,7 +15,7 @@ from core.orphans import Orphans, needed_of
 from core.settings import Settings
 from core.tables import Artifact, Checkpoint, Dataset, Sweep, Upload, WeightsFile
 from core.uploads import expire
-from tests.servers.seaweed import ON_S3, s3_url, seaweed, storage_url  # noqa: F401
+from tests.servers.seaweed import ON_S3, s3_url, seaweed  # noqa: F401
 
 
 class NoBell:
@@ -23,9 +23,20 @@ class NoBell:
         raise AssertionError("a sweep rings for nobody")
 
 
+@pytest.fixture(params=["embedded", pytest.param("production", marks=ON_S3)])
+def way(request):
+    """The two ways the service runs: SQLite and a folder, PostgreSQL and S3."""
+    return request.param
+
+
 @pytest.fixture
-def url(sqlite_url):
-    return sqlite_url
+def url(way, request):
+    return request.getfixturevalue({"embedded": "sqlite_url", "production": "clean_postgres"}[way])
+
+
+@pytest.fixture
+def storage_url(way, request, tmp_path):
+    return f"file://{tmp_path}/blobs" if way == "embedded" else request.getfixturevalue("s3_url")
 
 
 @pytest.fixture
@@ -35,12 +46,12 @@ def settings(tmp_path):
 
 
 @pytest.fixture
-def blobs(storage_url):  # noqa: F811
+def blobs(storage_url):
     return Blobs(storage_url)
 
 
 @pytest.fixture
-def make_orphans(settings, sessions, blobs, storage_url):  # noqa: F811
+def make_orphans(settings, sessions, blobs, storage_url):
     return lambda **values: Orphans(
         settings.model_copy(update=values), sessions, NoBell(), blobs, open_bucket(storage_url)
     )
@@ -63,6 +74,13 @@ def settled(blobs):
             time.sleep(0.02)
 
     return settled
+
+
+@pytest.fixture(autouse=True)
+def from_the_beginning(sessions):
+    """PostgreSQL's database outlives a test, and with it how far the last sweep has come."""
+    with sessions.begin() as session:
+        session.execute(update(Sweep).values(after="", due_at=db_now(-1)))
 
 
 @pytest.fixture
@@ -223,8 +241,8 @@ def test_one_blob_that_cannot_be_removed_does_not_keep_the_others(make_orphans, 
     assert left() == {first}
 
 
-@pytest.mark.parametrize("storage_url", [pytest.param("s3", marks=ON_S3)], indirect=True)
-def test_parts_that_no_row_waits_for_are_dropped(make_orphans, storage_url, keep, settled, due, sessions):  # noqa: F811
+@pytest.mark.parametrize("way", [pytest.param("production", marks=ON_S3)], indirect=True)
+def test_parts_that_no_row_waits_for_are_dropped(make_orphans, storage_url, keep, settled, due, sessions):
     bucket = open_bucket(storage_url)
     row = dataset(upload_key(DEFAULT_PROJECT, "ds_awaited"))
     row.state = "awaiting_upload"
