@@ -18,6 +18,7 @@ from tests.worker.processes import (
     OFTEN,
     Bell,
     alive,
+    freeze,
     in_the_middle,
     runners_of,
     start_worker,
@@ -113,8 +114,7 @@ def test_a_worker_frozen_for_longer_than_its_lease_is_refused_every_write_and_co
     frozen = worker()
     in_the_middle(sessions, read, job_id)
     runners = runners_of(frozen)
-    for pid in (frozen.pid, *runners):
-        os.kill(pid, signal.SIGSTOP)
+    freeze([frozen.pid, *runners], live)
     reaper = Reaper(live, sessions, Bell(lambda: None), blobs)
     rescue = Supervisor(live, sessions, "rescue", places={"training": 1})
     rescue.start()
