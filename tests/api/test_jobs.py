@@ -5,7 +5,9 @@ import json
 import pytest
 from sqlalchemy import select
 
+from core import leases
 from core.tables import Event, Job, JobDataset
+from core.unit import unit_of_work
 from tests.api.conftest import COMPILE, softmax_model
 
 
@@ -41,13 +43,30 @@ def test_a_job_without_a_seed_gets_one_and_keeps_it(client, job_body):
 def test_what_is_the_service_s_own_is_kept_beside_the_engine_s(client, job_body, trained):
     own = {
         "weights": {"job": trained, "by_name": True},
-        "checkpoint": {"every_seconds": 5, "keep": 3},
+        "checkpoint": {"every_seconds": 5, "every_epochs": 2, "keep": 3},
         "limits": {"seconds": 60},
     }
     definition = client.post("/v1/jobs", json=job_body(**own)).json()["definition"]
     assert definition["weights"] == {"job": trained, "by_name": True, "optimizer": False}
-    assert definition["checkpoint"] == {"every_seconds": 5.0, "keep": 3}
+    assert definition["checkpoint"] == {"every_seconds": 5.0, "every_epochs": 2, "keep": 3}
     assert definition["limits"] == {"seconds": 60.0}
+
+
+def test_a_job_that_has_succeeded_links_to_its_receipt_and_others_have_none(client, job_body, trained):
+    queued = client.post("/v1/jobs", json=job_body()).json()
+    assert (queued["resume_fidelity"], "receipt" in queued["links"]) == (None, False)
+
+    done = client.get(f"/v1/jobs/{trained}").json()
+    assert done["links"]["receipt"] == f"/v1/jobs/{trained}/artifacts/receipt.json"
+
+
+def test_a_job_says_how_exactly_it_can_be_resumed(client, job_body, wiring):
+    job_id = client.post("/v1/jobs", json=job_body()).json()["id"]
+    with unit_of_work(wiring.sessions, wiring.queue) as unit:
+        leases.claim(unit.session, "worker", 30.0, ["training"])
+        leases.report(unit.session, job_id, 1, "worker", {"epoch": 0}, None, "exact")
+
+    assert client.get(f"/v1/jobs/{job_id}").json()["resume_fidelity"] == "exact"
 
 
 def test_a_stored_model_may_be_named(client, job_body):

@@ -136,6 +136,7 @@ def test_data_that_does_not_fit_is_pointed_at(fit, pointer, words, fits):
         ({"weights": {"id": "wts_x", "byname": True}}, "/weights/byname"),
         ({"checkpoint": {"keep": 0}}, "/checkpoint/keep"),
         ({"checkpoint": {"every_seconds": 0}}, "/checkpoint/every_seconds"),
+        ({"checkpoint": {"every_epochs": 0}}, "/checkpoint/every_epochs"),
         ({"limits": {"seconds": 0}}, "/limits/seconds"),
         ({"limits": {}}, "/limits/seconds"),
         ({"fit": None}, ""),

@@ -1,6 +1,9 @@
 """Real supervisors, runners and workers for tests, and how to find and interrupt them."""
 
+import contextlib
 import os
+import signal
+import sqlite3
 import subprocess
 import sys
 
@@ -132,3 +135,21 @@ def runners_of(worker):
         with open(f"/proc/{worker.pid}/task/{task}/children") as children:
             found += map(int, children.read().split())
     return found
+
+
+def freeze(pids, settings):
+    """Stop processes at a moment when none of them is writing: on SQLite nobody else could."""
+
+    def frozen():
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        with contextlib.closing(sqlite3.connect(settings.data_dir / "trainyard.db", timeout=0.1)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                for pid in pids:
+                    os.kill(pid, signal.SIGCONT)
+                return False
+        return True
+
+    until(frozen)

@@ -92,7 +92,7 @@ def test_what_becomes_of_attempts_is_counted(ended, sessions, settings, make_job
     ended(-9)
     runner = FakeRunner("training", lambda: None)
     runner.assign(assign())
-    runner.exit_code = -9
+    runner.exit_code, runner.oom_kills = -9, 2
     for _ in range(2):  # the second time the job is no longer this attempt's
         close(runner, settings, sessions)
 

@@ -16,6 +16,7 @@ from tests.worker.processes import (
     OFTEN,
     Bell,
     alive,
+    freeze,
     in_the_middle,
     runner_of,
     runners_of,
@@ -57,7 +58,7 @@ STATEFUL = {
 }
 REDUCING = [
     {"class_name": "ReduceLROnPlateau", "config": {"monitor": "loss", "patience": 0, "epsilon": 0.05}},
-    {"class_name": "EarlyStopping", "config": {"monitor": "loss", "patience": 200}},
+    {"class_name": "EarlyStopping", "config": {"monitor": "loss", "patience": 60}},
 ]
 
 
@@ -67,16 +68,16 @@ def test_killed_at_random_moments_a_stateful_job_ends_with_the_same_bits_and_the
 ):
     numbers = arrays(n=128)
     data = make_dataset(x=np.random.default_rng(3).normal(size=(128, 6, 4)).astype(np.float32), y=numbers["y"])
-    fit = {"x": f"{data}/x", "y": f"{data}/y", "nb_epoch": 200, "batch_size": 8, "callbacks": REDUCING}
+    fit = {"x": f"{data}/x", "y": f"{data}/y", "nb_epoch": 60, "batch_size": 8, "callbacks": REDUCING}
     definition = {"model": STATEFUL, "compile": COMPILE | {"optimizer": "adam"}, "fit": fit}
     definition["checkpoint"] = {"every_seconds": 0.05, "every_epochs": 7, "keep": 3}
     calm, shaken = make_job(definition), make_job(definition)
-    until(lambda: read(calm).state == "succeeded", 120)
+    until(lambda: read(calm).is_terminal, 300)
     draw, kills = random.Random(5), 0
     step = 0
     while kills < 2:  # a third would be one too many
-        step += draw.randrange(100, 1200)
-        until(lambda after=step: read(shaken).is_terminal or (read(shaken).progress or {}).get("step", 0) >= after, 120)
+        step += draw.randrange(50, 400)
+        until(lambda after=step: read(shaken).is_terminal or (read(shaken).progress or {}).get("step", 0) >= after, 300)
         runners = [each for each in yard._runners if each.busy and each.exit_code is None]
         assert runners, "it ended before it could be killed; make it longer"
         os.kill(runners[0].process.pid, signal.SIGKILL)
@@ -125,7 +126,7 @@ def test_a_zombie_is_refused_and_the_job_ends_with_the_same_bits(
     frozen.start()
     in_the_middle(sessions, read, job_id)
     pid = runner_of(frozen, job_id).process.pid
-    os.kill(pid, signal.SIGSTOP)
+    freeze([pid], live)
 
     reaper = Reaper(live, sessions, Bell(lambda: None), Blobs(live.storage_url))
     until(lambda: reaper.look() or read(job_id).state == "queued")

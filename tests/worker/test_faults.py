@@ -242,7 +242,7 @@ def test_a_sqlite_that_has_become_read_only_is_waited_for_and_the_job_runs_again
 ):
     """The attempt gives up at the end of its lease; once the database takes writes, the reaper finds the job."""
     job_id = make_job(training(dataset))
-    tools.settings.__dict__["lease_seconds"] = 0.3
+    tools.settings = tools.settings.model_copy(update={"lease_seconds": 0.3})
     engine = sessions.kw["bind"]
 
     def refuse(connection, *_):

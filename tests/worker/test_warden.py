@@ -52,10 +52,9 @@ def test_without_a_bound_a_runner_may_not_hold_more_than_its_share(judge, monkey
 )
 def test_a_runner_has_its_time_and_no_more(judge, runner, monkeypatch, since, seconds, verdict):
     begun = runner.assigned_at
-    setattr(runner, since, begun)
     monkeypatch.setattr("worker.warden.time.monotonic", lambda: begun + seconds)
-    if since != "held_at":
-        runner.held_at = begun + seconds
+    runner.assigned_at = runner.held_at = begun + seconds
+    setattr(runner, since, begun)
     assert judge() is None
     monkeypatch.setattr("worker.warden.time.monotonic", lambda: begun + seconds + 0.1)
     assert judge() == verdict

@@ -18,6 +18,7 @@ from tests.worker.processes import (
     OFTEN,
     Bell,
     alive,
+    freeze,
     in_the_middle,
     runners_of,
     start_worker,
@@ -113,18 +114,19 @@ def test_a_worker_frozen_for_longer_than_its_lease_is_refused_every_write_and_co
     frozen = worker()
     in_the_middle(sessions, read, job_id)
     runners = runners_of(frozen)
-    for pid in (frozen.pid, *runners):
-        os.kill(pid, signal.SIGSTOP)
+    freeze([frozen.pid, *runners], live)
     reaper = Reaper(live, sessions, Bell(lambda: None), blobs)
     rescue = Supervisor(live, sessions, "rescue", places={"training": 1})
     rescue.start()
     until(lambda: reaper.look() or read(job_id).attempt == 2, 120)
-    for pid in (*runners, frozen.pid):
+    for pid in runners:
         os.kill(pid, signal.SIGCONT)
+    until(lambda: not all(map(alive, runners)), 60)  # it was refused a write, and has left by itself
+    os.kill(frozen.pid, signal.SIGCONT)
 
     def refused():
         told = httpx.get(f"http://127.0.0.1:{port}/metrics").text
-        return float(told.partition("trainyard_worker_refused_writes_total ")[2].split()[0])
+        return float(told.partition("\ntrainyard_worker_refused_writes_total ")[2].split()[0])
 
     until(lambda: refused() >= 1, 60)
     until(lambda: read(job_id).is_terminal, 120)
