@@ -11,16 +11,16 @@ from sqlalchemy.orm import Session
 
 from core.tables import TERMINAL, Event, Job
 
-#: How each database unpacks a parameter that is a JSON array: one text serves one id and ten thousand.
-IDS = {
-    "sqlite": "SELECT value FROM json_each(:ids)",
-    "postgresql": "SELECT jsonb_array_elements_text(CAST(:ids AS jsonb))",
+#: How each database takes a list as one parameter: one text, planned once, serves one id and ten thousand.
+SQLITE, POSTGRES = "sqlite", "postgresql"
+AMONG = {
+    SQLITE: "IN (SELECT value FROM json_each(:ids))",
+    POSTGRES: "= ANY(CAST(:ids AS text[]))",
 }
-PAIRS = {
-    "sqlite": "SELECT json_extract(value, '$[0]') AS job_id, json_extract(value, '$[1]') AS after "
-    "FROM json_each(:pairs)",
-    "postgresql": "SELECT value ->> 0 AS job_id, CAST(value ->> 1 AS bigint) AS after "
-    "FROM jsonb_array_elements(CAST(:pairs AS jsonb))",
+WANTED = {
+    SQLITE: "(SELECT json_extract(value, '$[0]') AS job_id, json_extract(value, '$[1]') AS after "
+    "FROM json_each(:pairs)) AS wanted",
+    POSTGRES: "unnest(CAST(:ids AS text[]), CAST(:afters AS bigint[])) AS wanted(job_id, after)",
 }
 
 #: What is read for one look, however many ask: beyond it they ask again.
@@ -67,8 +67,9 @@ def mark_of(job: Job) -> Mark:
 
 def marks(session: Session, ids: Collection[str]) -> dict[str, Mark]:
     """Read how far some jobs have changed, of whatever project; what is not there is left out."""
-    rows = session.connection().execute(_MARKS[_dialect(session)], {"ids": json.dumps(list(ids))})
-    return {row[0]: Mark(*row) for row in rows}
+    name = session.get_bind().dialect.name
+    asked = {"ids": list(ids) if name == POSTGRES else json.dumps(list(ids))}
+    return {row[0]: Mark(*row) for row in session.connection().execute(_MARKS[name], asked)}
 
 
 def jobs(session: Session, ids: Collection[str]) -> dict[str, Job]:
@@ -80,32 +81,32 @@ def events(session: Session, places: Collection[Place]) -> Mapping[Place, list[R
     """Read on from some places, at most a page each; numbers have no gap, so that a range is a page."""
     page = max(1, min(MOST_OF_ONE_JOB, MOST_EVENTS // max(1, len(places))))
     found: dict[Place, list[Row[Any]]] = {place: [] for place in places}
-    asked = {"pairs": json.dumps(list(places)), "page": page}
-    for row in session.connection().execute(_EVENTS[_dialect(session)], asked):
+    name = session.get_bind().dialect.name
+    asked = _lists(places) if name == POSTGRES else {"pairs": json.dumps(list(places))}
+    for row in session.connection().execute(_EVENTS[name], asked | {"page": page}):
         found[row.job_id, row.after].append(row)
     return found
 
 
-def _dialect(session: Session) -> str:
-    return session.get_bind().dialect.name
+def _lists(places: Collection[Place]) -> dict[str, Any]:
+    return {"ids": [job_id for job_id, _ in places], "afters": [after for _, after in places]}
 
 
-def _mark_query(unpacked: str) -> TextClause:
+def _mark_query(among: str) -> TextClause:
     names = ", ".join(map(str, _MARK_COLUMNS))
-    return text(f"SELECT {names} FROM jobs WHERE id IN ({unpacked})")  # noqa: S608 - our own words
+    return text(f"SELECT {names} FROM jobs WHERE id {among}")  # noqa: S608 - our own words
 
 
-def _event_query(unpacked: str) -> TextClause:
+def _event_query(wanted: str) -> TextClause:
     names = ", ".join(map(str, _EVENT_COLUMNS))
     return text(
-        f"SELECT wanted.after, {names} FROM ({unpacked}) AS wanted "  # noqa: S608 - our own words
+        f"SELECT wanted.after, {names} FROM {wanted} "  # noqa: S608 - our own words
         "CROSS JOIN events WHERE events.job_id = wanted.job_id AND events.seq > wanted.after "
         "AND events.seq <= wanted.after + CAST(:page AS bigint) ORDER BY events.job_id, events.seq"
     )
 
 
-_MARKS = {name: _mark_query(unpacked).columns(*_MARK_COLUMNS) for name, unpacked in IDS.items()}
+_MARKS = {name: _mark_query(among).columns(*_MARK_COLUMNS) for name, among in AMONG.items()}
 _EVENTS = {
-    name: _event_query(unpacked).columns(column("after", BigInteger), *_EVENT_COLUMNS)
-    for name, unpacked in PAIRS.items()
+    name: _event_query(wanted).columns(column("after", BigInteger), *_EVENT_COLUMNS) for name, wanted in WANTED.items()
 }

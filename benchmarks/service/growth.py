@@ -25,7 +25,7 @@ PATHS = (
 
 def rows(stack: Stack, count: int = JOBS) -> list[str]:
     """Fill the table and ask."""
-    with stack.sessions.begin() as session:
+    with stack.writing() as session:
         fill(session.connection(), count)
     with stack.sessions.kw["bind"].connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("ANALYZE"))

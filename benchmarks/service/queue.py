@@ -31,7 +31,7 @@ def submissions(stack: Stack) -> list[str]:
 
 def claims(stack: Stack) -> list[str]:
     """Claim from a long queue, in threads of this process."""
-    with stack.sessions.begin() as session:
+    with stack.writing() as session:
         fill(session.connection(), WAITING, "queued", "waiting")
     return [claimed(stack, number) for number in (1, 4, 16)]
 
@@ -45,7 +45,7 @@ def claimed(stack: Stack, workers: int) -> str:
     def work(number: int) -> None:
         while time.perf_counter() < deadline:
             start = time.perf_counter()
-            with stack.sessions.begin() as session:
+            with stack.writing() as session:
                 claim = leases.claim(session, f"w{number}", 600.0, ["training"])
             if claim:
                 took.append(time.perf_counter() - start)

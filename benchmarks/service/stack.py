@@ -15,10 +15,17 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from core.database import migrate, open_sessions
 from core.settings import Settings
+from core.unit import unit_of_work
 from tests.servers import postgres
 from tests.servers.process import free_ports
 
 DATABASES = ("sqlite", "postgres")
+
+
+class Silence:
+    """A bell that nobody hears."""
+
+    def ring(self, job_id: str) -> None: ...
 
 
 @dataclass
@@ -30,6 +37,12 @@ class Stack:
     settings: Settings
     sessions: sessionmaker[Session]
     process: subprocess.Popen[bytes]
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """Write to the database past the gateway, as a worker does."""
+        with unit_of_work(self.sessions, Silence()) as unit:
+            yield unit.session
 
     def cpu_seconds(self) -> float:
         """What the gateway has used so far."""

@@ -56,7 +56,7 @@ async def fan_out(stack: Stack, job_id: str) -> list[tuple[float, float]]:
 
 
 def write(stack: Stack, job_id: str, number: int) -> None:
-    with stack.sessions.begin() as session:
+    with stack.writing() as session:
         leases.event(session, job_id, 1, WORKER, "warning", {"number": number})
 
 
@@ -70,7 +70,7 @@ async def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
 
 def take(stack: Stack, job_id: str) -> None:
     """Claim the job, the only one there is, as a worker that may write."""
-    with stack.sessions.begin() as session:
+    with stack.writing() as session:
         claim = leases.claim(session, WORKER, 3_600.0, ["training"])
     if claim is None or claim.job_id != job_id:
         raise RuntimeError(f"{job_id} cannot be claimed")

@@ -9,7 +9,7 @@ from sqlalchemy import event
 
 from core.keys import Keys
 
-DEADLINE_SECONDS = 10.0
+DEADLINE_SECONDS = 30.0
 
 
 def until(true):

@@ -7,6 +7,7 @@ from sqlalchemy import event, text
 
 from core import housekeeping, leases, looks
 from core.counts import count
+from core.database import migrate, open_sessions
 from core.jobs import Filters, Jobs
 from core.pages import Cursor
 from core.unit import reading
@@ -99,3 +100,28 @@ def test_the_test_tells_a_query_that_reads_all(crowded):
 
     (plan,) = plans_of(crowded, without_index)
     assert any(reads_all(line) for line in plan.splitlines())
+
+
+def test_jobs_that_were_there_before_labels_had_a_table_are_found_by_them(tmp_path):
+    url = f"sqlite:///{tmp_path}/old.db"
+    migrate(url, "0001")
+    sessions = open_sessions(url)
+    with sessions.begin() as session:
+        moment = "'2026-01-01 00:00:00.000000'"
+        session.execute(
+            text(
+                "INSERT INTO jobs (id, project_id, kind, labels, state, attempt, definition, seed, version, "
+                "last_event, created_at, updated_at) VALUES ('job_1', 'prj_default', 'training', :labels, 'queued', "
+                f"0, '{{}}', 7, 1, 1, {moment}, {moment})"
+            ),
+            {"labels": '{"team": "a", "kind": "x"}'},
+        )
+    sessions.kw["bind"].dispose()
+
+    migrate(url)
+
+    sessions = open_sessions(url)
+    with reading(sessions) as session:
+        page = Jobs(session, "prj_default").page(Filters(labels={"team": "a", "kind": "x"}), 9, None)
+    sessions.kw["bind"].dispose()
+    assert [job.id for job in page.items] == ["job_1"]
