@@ -5,17 +5,14 @@ import pytest
 from tests.chaos.report import explanation
 from tests.chaos.run import Run
 
-FAULTS = (
-    *("runner_killed", "worker_killed", "gateway_killed", "postgres_crashed"),
-    *("redis_flushed", "s3_refusing", "client_hangs_up", "fifty_requests_with_one_key"),
-)
+FAULTS = ("runner_killed", "postgres_crashed", "redis_flushed", "s3_refusing", "client_hangs_up")
 
 pytestmark = pytest.mark.xdist_group("production")
 
 
 def test_a_few_faults_break_no_promise(yard):
-    outcome = Run(yard, jobs=6, seed=2, jobs_between=0.5, kinds=FAULTS, rounds=1).to_the_end()
+    outcome = Run(yard, jobs=4, seed=2, jobs_between=0.4, kinds=FAULTS, rounds=1).to_the_end()
 
     assert outcome.is_good, explanation(outcome)
     assert {fault.kind for fault, _ in outcome.faults} == set(FAULTS)
-    assert outcome.jobs >= 6
+    assert outcome.jobs >= 4
