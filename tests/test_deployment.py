@@ -4,6 +4,7 @@ import importlib.util
 import json
 import re
 import subprocess
+import sys
 import sysconfig
 import tomllib
 from importlib.metadata import distribution
@@ -105,6 +106,13 @@ def test_every_command_is_a_module_that_there_is(services):
     modules = {command[2] for command in commands if command[:2] == ["python", "-m"]}
     assert modules >= {"api.main", "worker.main", "worker.reaper", "core.migrate"}
     assert {module for module in modules if importlib.util.find_spec(module) is None} <= COMING_MODULES
+
+
+def test_what_runs_in_the_image_without_torch_needs_none(services):
+    slim = [service["command"][2] for service in ours(services).values() if service["build"]["target"] == "gateway"]
+    program = f"import sys; import {', '.join(slim)}; assert not {{'torch', 'h5py', 'safetensors'}} & set(sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert (len(slim), done.returncode) == (3, 0), done.stderr
 
 
 def test_each_service_that_stays_tells_whether_it_is_well_and_comes_back(services):

@@ -5,8 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError, TimeoutError
 
 from core.ids import DEFAULT_PROJECT
+from core.jobs import Jobs
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -34,6 +36,19 @@ def test_a_gateway_without_its_tables_is_not_ready(client, wiring, tmp_path):
     (tmp_path / "trainyard.db").rename(tmp_path / "gone.db")
     wiring.sessions.kw["bind"].dispose()
     assert client.get("/readyz").json()["database"] == "unreachable"
+
+
+@pytest.mark.parametrize("error", [OperationalError("SELECT", {}, Exception("secret")), TimeoutError("secret")])
+def test_a_database_that_is_away_is_told_as_passing_and_without_its_words(error, make_client, problem, monkeypatch):
+    client = make_client(quiet=True)
+
+    def fails(*_):
+        raise error
+
+    monkeypatch.setattr(Jobs, "page", fails)
+    answer = client.get("/v1/jobs")
+    assert "secret" not in problem(answer, 503)["detail"]
+    assert answer.headers["retry-after"]
 
 
 def test_a_job_is_accepted_while_the_broker_is_down(make_client):

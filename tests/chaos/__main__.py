@@ -21,7 +21,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1_000)
     parser.add_argument("--seed", type=int, default=int(time.time()) % 100_000)
     parser.add_argument("--workers", type=int, default=4)
-    parser.add_argument("--calm-seconds", type=float, default=4.0, help="between two faults, on average")
+    parser.add_argument("--jobs-between", type=float, default=3.0, help="jobs between two faults, on average")
     parser.add_argument("--faults", nargs="*", choices=sorted(FAULTS), default=[], help="only these")
     wanted = parser.parse_args()
     console = Console()
@@ -42,7 +42,7 @@ def run(wanted: argparse.Namespace, console: Console) -> Outcome:
                 rate = f"{60 * done / (time.monotonic() - began):.1f} jobs/min"
                 bars.update(task, completed=done, description=f"{faults} faults", rate=rate)
 
-            outcome = Run(yard, wanted.jobs, wanted.seed, wanted.calm_seconds, wanted.faults, told).to_the_end()
+            outcome = Run(yard, wanted.jobs, wanted.seed, wanted.jobs_between, wanted.faults, told=told).to_the_end()
             if not outcome.is_good:
                 _keep_logs(yard.folder, console)
     return outcome

@@ -29,7 +29,8 @@ class Fault:
 
     number: int
     kind: str
-    #: How long nothing happens before it.
+    #: How many jobs end before it, counted from the beginning, and how long it waits then.
+    jobs_before: float
     calm_seconds: float
     seed: str
 
@@ -47,14 +48,18 @@ def fault(act: Act) -> Act:
     return act
 
 
-def schedule(seed: int, calm_seconds: float, kinds: Collection[str] = ()) -> Iterator[Fault]:
-    """Draw faults without end: every kind once, in some order, then every kind again."""
-    draw, number = random.Random(f"faults/{seed}"), 0
+def schedule(seed: int, jobs_between: float, kinds: Collection[str] = ()) -> Iterator[Fault]:
+    """Draw faults without end: every kind once, in some order, then every kind again.
+
+    They keep pace with the jobs, not with the clock, so that a slow machine has no more of them than a fast one.
+    """
+    draw, number, jobs = random.Random(f"faults/{seed}"), 0, 0.0
     while True:
         deck = sorted(kinds or FAULTS)
         draw.shuffle(deck)
         for kind in deck:
-            yield Fault(number, kind, draw.expovariate(1 / calm_seconds), f"{seed}/{number}")
+            jobs += draw.expovariate(1 / jobs_between)
+            yield Fault(number, kind, jobs, draw.random(), f"{seed}/{number}")
             number += 1
 
 

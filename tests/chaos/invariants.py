@@ -31,8 +31,9 @@ class Story:
 
 
 def read(session: Session) -> dict[str, Story]:
-    """Read every training job's story."""
-    stories = {job.id: Story(job) for job in session.scalars(select(Job).where(Job.kind == TRAINING))}
+    """Read the story of every job that a run has sent."""
+    ours = select(Job).where(Job.kind == TRAINING, Job.labels["key"].as_string() != "")
+    stories = {job.id: Story(job) for job in session.scalars(ours)}
     orders = {Event: Event.seq, Epoch: Epoch.epoch, Attempt: Attempt.number, Artifact: Artifact.name}
     for table, order in orders.items():
         for row in session.scalars(select(table).order_by(order)):

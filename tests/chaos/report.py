@@ -23,7 +23,7 @@ def tell(outcome: Outcome, console: Console) -> None:
 def explanation(outcome: Outcome) -> str:
     """Say what was broken, and under which seed and schedule."""
     lines = [f"SEED={outcome.seed}; the faults, in order:"]
-    lines += [f"  {fault.number:4} +{fault.calm_seconds:5.1f} s {fault.kind} {hit}" for fault, hit in outcome.faults]
+    lines += [f"  after {fault.jobs_before:6.1f} jobs: {fault.kind} {hit}" for fault, hit in outcome.faults]
     for name, found in outcome.violations.items():
         lines += [f"{len(found)} {name}:"] * bool(found) + [f"  {each}" for each in found[:SHOWN]]
     return "\n".join(lines)

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -78,8 +79,9 @@ class Run:
         yard: Where; up, and made as `TOPOLOGY` says.
         jobs: How many, and more as long as there was not every kind of fault.
         seed: Of what is sent, and of what goes wrong.
-        calm_seconds: How long nothing goes wrong, on average.
+        jobs_between: How many jobs end between two faults, on average.
         kinds: Which faults; all there are by default.
+        rounds: How often each kind may happen; as often as there is time for by default.
         told: Called now and then with how many jobs have ended, and how many faults there were.
     """
 
@@ -88,19 +90,21 @@ class Run:
         yard: Topology,
         jobs: int,
         seed: int,
-        calm_seconds: float,
+        jobs_between: float,
         kinds: Collection[str] = (),
+        rounds: int | None = None,
         told: Callable[[int, int], None] = lambda done, faults: None,
     ) -> None:
         self.yard, self.jobs, self.told = yard, jobs, told
         self.outcome, self.ledger = Outcome(seed), Ledger()
         self.callers = Callers(yard.urls, yard.api_key, self.ledger)
-        self._schedule = schedule(seed, calm_seconds, kinds)
-        self._rounds = len(kinds or FAULTS)
+        self._every_kind = len(kinds or FAULTS)
+        self._schedule = islice(schedule(seed, jobs_between, kinds), rounds and rounds * self._every_kind)
         self._sessions = open_sessions(yard.database_url)
         self._over = threading.Event()
-        self._room = threading.Semaphore(3 * len(yard.workers))
+        self._room = threading.Semaphore(len(yard.workers) + 2)
         self._pool = ThreadPoolExecutor(8)
+        self._done = 0
         self._failures: list[str] = []
 
     def to_the_end(self) -> Outcome:
@@ -109,7 +113,6 @@ class Run:
         file = io.BytesIO()
         np.savez(file, **arrays())
         self.callers.upload(file.getvalue())
-        expected = self._pool.submit(weights)
         threads = [threading.Thread(target=self._guarded, args=(act,)) for act in (self._send_all, self._trouble)]
         for thread in threads:
             thread.start()
@@ -121,7 +124,7 @@ class Run:
                 thread.join()
             self._pool.shutdown()
         self._await_quiet()
-        self._count(expected.result())
+        self._count(weights(set(self.ledger.kinds.values())))
         self.outcome.seconds = time.monotonic() - began
         self.callers.close()
         self._sessions.kw["bind"].dispose()
@@ -138,7 +141,7 @@ class Run:
     def _send_all(self) -> None:
         draw = random.Random(f"jobs/{self.outcome.seed}")
         count = 0
-        while count < self.jobs or len(self.outcome.faults) < self._rounds:
+        while count < self.jobs or len(self.outcome.faults) < self._every_kind:
             count += 1
             kind, fate, seconds = draw_kind(draw), draw.random(), draw.uniform(0, 6)
             while not self._room.acquire(timeout=0.5):
@@ -152,19 +155,22 @@ class Run:
 
     def _trouble(self) -> None:
         for fault in self._schedule:
+            while self._done < fault.jobs_before:
+                if self._over.wait(0.05):
+                    return
             if self._over.wait(fault.calm_seconds):
                 return
             hit = FAULTS[fault.kind](self.yard, self.callers, fault.draw())
             self.outcome.faults.append((fault, hit))
 
     def _await_ends(self, sender: threading.Thread) -> None:
-        done, since = 0, time.monotonic()
-        while sender.is_alive() or done < len(self.ledger.jobs):
+        since = time.monotonic()
+        while sender.is_alive() or self._done < len(self.ledger.jobs):
             now = self._ended()
-            if now > done:
-                self._room.release(now - done)
-                done, since = now, time.monotonic()
-            self.told(done, len(self.outcome.faults))
+            if now > self._done:
+                self._room.release(now - self._done)
+                self._done, since = now, time.monotonic()
+            self.told(self._done, len(self.outcome.faults))
             if self._failures or time.monotonic() - since > STUCK_SECONDS:
                 return
             time.sleep(0.2)
@@ -172,7 +178,12 @@ class Run:
     def _ended(self) -> int:
         try:
             with reading(self._sessions) as session:
-                return session.scalar(select(func.count()).select_from(Job).where(Job.state.in_(TERMINAL))) or 0
+                ended = (
+                    select(func.count())
+                    .select_from(Job)
+                    .where(Job.state.in_(TERMINAL), Job.labels["key"].as_string() != "")
+                )
+                return session.scalar(ended) or 0
         except DBAPIError:
             return 0
 

@@ -9,6 +9,7 @@ from sqlalchemy.exc import StatementError
 
 from core.database import db_now, make_engine, normal_url
 from core.ids import DEFAULT_PROJECT
+from core.settings import Settings
 from core.tables import Dataset, Job, Project, finite
 from core.unit import reading, unit_of_work
 
@@ -31,6 +32,17 @@ def test_the_clock_is_in_utc_and_has_parts_of_a_second(sessions):
     assert any(moment.microsecond % 1_000_000 for moment in seen)
     assert timedelta(seconds=60) < later - seen[0] < timedelta(seconds=70)
     assert timedelta(seconds=50) < seen[0] - earlier < timedelta(seconds=61)
+
+
+def test_a_server_that_vanishes_is_noticed_within_a_lease(clean_postgres):
+    engine = make_engine(clean_postgres)
+    with engine.connect() as connection:
+        told = connection.connection.driver_connection.info.get_parameters()
+    engine.dispose()
+
+    assert int(told["tcp_user_timeout"]) < 1_000 * Settings(_env_file=None).lease_seconds
+    assert int(told["connect_timeout"]) < 10
+    assert int(told["keepalives_idle"]) < 10
 
 
 def test_moments_come_back_as_they_were(make_job, sessions):

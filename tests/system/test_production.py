@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from benchmarks.models import MODELS
-from tests.servers.topology import running
 from tests.trainyard.yards import is_alive, wait_until
 from trainyard.http import Client
 from worker.reaper import LOOKED
@@ -21,14 +20,7 @@ from worker.reaper import LOOKED
 SAMPLES, EPOCHS = 256, 3
 #: Whether the gateway hands out presigned URLs.
 PRESIGNED = False
-#: All in one process, which starts the servers once.
 pytestmark = pytest.mark.xdist_group("production")
-
-
-@pytest.fixture(scope="module")
-def yard():
-    with running(settings={"TRAINYARD_POLL_SECONDS": "0.5"}) as topology:
-        yield topology
 
 
 @pytest.fixture(scope="module")
