@@ -1,1 +1,1 @@
-"""How fast the service answers: first steps, polls, event streams, the queue, files, long lists; and its peers."""
+"""How fast the service answers: first steps, polls, event streams, the queue, files, long lists."""
