@@ -37,7 +37,7 @@ def training(dataset_id, nb_epoch=3, **more):
     } | more
 
 
-def until(true, seconds=60.0):
+def until(true, seconds=120.0):
     """Poll until something holds, and return it."""
     deadline = time.monotonic() + seconds
     while not (value := true()):

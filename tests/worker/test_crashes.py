@@ -8,15 +8,11 @@ import signal
 import numpy as np
 import pytest
 
-from core.blobs import Blobs
-from core.settings import Settings
 from tests.worker.processes import (
     ENDLESS,
     EPOCHS,
     OFTEN,
-    Bell,
     alive,
-    freeze,
     in_the_middle,
     runner_of,
     runners_of,
@@ -24,8 +20,6 @@ from tests.worker.processes import (
     wish,
 )
 from tests.worker.small import COMPILE, arrays, training, until
-from worker.reaper import Reaper
-from worker.supervisor import Supervisor
 
 
 def test_killed_twice_in_mid_epoch_a_job_ends_with_the_same_bits(calm, yard, sessions, make_job, large, read, blob_of):
@@ -112,39 +106,6 @@ def test_a_runner_that_does_not_hear_is_killed_and_its_job_cancelled(
 
     until(lambda: read(job_id).state == "cancelled", seconds=10)
     assert read(job_id, "attempts")[0].exit == "killed"
-
-
-@pytest.mark.slow
-def test_a_zombie_is_refused_and_the_job_ends_with_the_same_bits(
-    calm, live, sessions, make_job, large, read, blob_of, monkeypatch
-):
-    """A whole worker is frozen for longer than its lease, another takes over, and the first wakes up."""
-    monkeypatch.setenv("TRAINYARD_LEASE_SECONDS", "1")
-    job_id = make_job(training(large, EPOCHS, checkpoint=OFTEN))
-    frozen = Supervisor(Settings(_env_file=None), sessions, "frozen", places={"training": 1})
-    monkeypatch.setattr(frozen._keeper, "_renew", lambda assignment: None)
-    frozen.start()
-    in_the_middle(sessions, read, job_id)
-    pid = runner_of(frozen, job_id).process.pid
-    freeze([pid], live)
-
-    reaper = Reaper(live, sessions, Bell(lambda: None), Blobs(live.storage_url))
-    until(lambda: reaper.look() or read(job_id).state == "queued")
-    rescue = Supervisor(live, sessions, "rescue", places={"training": 1})
-    frozen._over.set()
-    rescue.start()
-    until(lambda: read(job_id).attempt == 2 and read(job_id).state == "running")
-    os.kill(pid, signal.SIGCONT)
-    until(lambda: read(job_id).is_terminal)
-    frozen.join()
-    rescue.stop()
-    rescue.join()
-
-    assert read(job_id).state == "succeeded"
-    assert blob_of(job_id, "weights.h5") == calm
-    attempts = [event.attempt for event in read(job_id, "events", 0, 10**6)]
-    assert attempts == sorted(attempts)
-    assert all(row.attempt == 2 for row in read(job_id, "artifacts"))
 
 
 def test_time_that_is_up_ends_even_a_runner_that_hangs(yard, make_job, large, read, monkeypatch):
