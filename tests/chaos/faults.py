@@ -20,7 +20,7 @@ from tests.servers.topology import Topology
 #: What the yard's lease is set to; whoever is frozen for longer has lost its jobs.
 LEASE_SECONDS = 4.0
 #: How long a fault waits for a training that it can hit in the middle.
-AT_WORK_SECONDS = 8.0
+AT_WORK_SECONDS = 15.0
 
 
 @dataclass(frozen=True)

@@ -126,8 +126,8 @@ def orphans(session: Session, store: ObjectStore) -> list[str]:
 
 def missing(session: Session, store: ObjectStore) -> list[str]:
     """List rows whose blob is not there."""
-    columns = (Dataset.blob, Artifact.blob, Checkpoint.blob)
-    known = {blob for column in columns for blob in session.scalars(select(column))}
+    rows = (select(Dataset.blob).where(Dataset.state == "ready"), select(Artifact.blob), select(Checkpoint.blob))
+    known = {blob for query in rows for blob in session.scalars(query)}
     return sorted(known - {each["path"] for batch in obstore.list(store, "projects") for each in batch})
 
 

@@ -128,7 +128,8 @@ class Topology:
         inside = {"postgres": 5432, "redis": 6379, "s3": 8333}
         for host, port in inside.items():
             value = re.sub(rf"\b{host}:{port}\b", f"127.0.0.1:{self._ports[host]}", value)
-        return value
+        # Where clients are sent, who are no part of what fails.
+        return value.replace("127.0.0.1:8333", f"127.0.0.1:{self.s3.port}")
 
     def _gateway(self, number: int, module: str | None) -> Server:
         (port,) = free_ports(1)
