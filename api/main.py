@@ -31,7 +31,7 @@ def refusal(settings: Settings) -> str | None:
             return None
     return (
         f"TRAINYARD_HOST is {settings.host}, which others can reach, and there is no API key: "
-        "make one with `trainyard keys create NAME`, or listen on 127.0.0.1."
+        "make one with `trainyard keys create --name NAME`, or listen on 127.0.0.1."
     )
 
 

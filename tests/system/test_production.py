@@ -18,8 +18,6 @@ from trainyard.http import Client
 from worker.reaper import LOOKED
 
 SAMPLES, EPOCHS = 256, 3
-#: Whether the gateway hands out presigned URLs.
-PRESIGNED = False
 pytestmark = pytest.mark.xdist_group("production")
 
 
@@ -129,7 +127,6 @@ def test_a_watcher_hears_of_304_from_a_gateway_that_never_saw_the_job(trained, s
     assert send("GET", 1, path, headers={"If-None-Match": tag}).status_code == 304
 
 
-@pytest.mark.skipif(not PRESIGNED, reason="the gateway does not sign URLs yet")
 def test_data_comes_and_weights_go_past_the_gateway(trained, send, tmp_path):
     path = tmp_path / "mlp.npz"
     np.savez(path, **data_of("mlp"))
