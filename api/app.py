@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.metadata import PackageNotFoundError, version
 from threading import BoundedSemaphore
 
 from fastapi import FastAPI
@@ -32,6 +31,7 @@ from core.buckets import open_bucket
 from core.database import open_sessions
 from core.queue import Queue
 from core.settings import Settings, get_settings
+from core.version import our_version
 from engine.limits import Limits
 
 #: Callers that may wait for a prediction at once; each of them holds a thread.
@@ -59,7 +59,7 @@ def wire(settings: Settings, meters: Meters) -> Wiring:
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Make a gateway, from the environment unless told otherwise."""
-    app = FastAPI(title="Trainyard", version=_version(), lifespan=_lifespan, telemetry=telemetry())
+    app = FastAPI(title="Trainyard", version=our_version("0"), lifespan=_lifespan, telemetry=telemetry())
     meters = app.state.meters = Meters()
     wiring = app.state.wiring = wire(settings or get_settings(), meters)
     # The last one added is the outermost: polls are observed like everything else.
@@ -69,13 +69,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     for router in (announcing, datasets, models, validations, jobs, downloads, weights, predictions, system):
         app.include_router(router)
     return app
-
-
-def _version() -> str:
-    try:
-        return version("trainyard")
-    except PackageNotFoundError:
-        return "0"
 
 
 @asynccontextmanager

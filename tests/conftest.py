@@ -3,6 +3,7 @@
 import pytest
 
 from core.database import migrate
+from core.unit import reading
 
 
 @pytest.fixture(scope="session")
@@ -11,3 +12,14 @@ def empty_database(tmp_path_factory):
     path = tmp_path_factory.mktemp("database") / "empty.db"
     migrate(f"sqlite:///{path}")
     return path
+
+
+@pytest.fixture
+def look(sessions):
+    """Read rows as they are now."""
+
+    def look(query):
+        with reading(sessions) as session:
+            return session.scalars(query).all()
+
+    return look

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 _CONTROL_GROUPS = Path("/sys/fs/cgroup")
@@ -11,14 +10,6 @@ _PROC = Path("/proc")
 _HELD = ("RssAnon:", "RssShmem:", "VmSwap:")
 #: What share of the machine's memory all runners together may hold.
 _RUNNERS_SHARE = 0.9
-
-
-def our_version() -> str:
-    """Name the version of this service; one that is run from its sources has none."""
-    try:
-        return version("trainyard")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def cores() -> int:

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from core.tables import Attempt
+from core.version import our_version
 from engine.training.loop import Training
 from worker.inputs import Inputs
 from worker.journal import Journal
-from worker.machine import our_version
 from worker.protocol import Assignment
 
 #: Its name among the artifacts.

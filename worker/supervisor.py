@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from core import leases, workers
 from core.leases import EXPRESS, TRAINING
 from core.settings import Settings
+from core.version import our_version
 from worker import machine, metrics
 from worker.closing import STOPPED, close
 from worker.keeper import Keeper
@@ -221,7 +222,7 @@ def _identity(name: str, settings: Settings) -> workers.Identity:
         id=name,
         host=socket.gethostname(),
         pid=os.getpid(),
-        version=machine.our_version(),
+        version=our_version(),
         slots=settings.worker_slots,
         gpus=tuple(machine.gpus(settings.gpus)),
     )

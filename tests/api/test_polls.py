@@ -3,20 +3,16 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 from sqlalchemy import event
 
 from core.keys import Keys
+from tests.trainyard.yards import wait_until
 
 DEADLINE_SECONDS = 30.0
-
-
-def until(true):
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+until = partial(wait_until, seconds=DEADLINE_SECONDS)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from functools import partial
 
 import httpx
 import pytest
@@ -11,16 +12,11 @@ from api.main import Gateway
 from core.database import migrate
 from core.keys import Keys
 from core.settings import Settings
+from tests.trainyard.yards import wait_until
 
 STREAM = {"Accept": "text/event-stream"}
 DEADLINE_SECONDS = 30.0
-
-
-def until(true):
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+until = partial(wait_until, seconds=DEADLINE_SECONDS)
 
 
 def read(lines):

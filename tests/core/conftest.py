@@ -8,7 +8,6 @@ from core.database import db_now, make_engine, make_sessions
 from core.ids import DEFAULT_PROJECT, new_id
 from core.jobs import Jobs
 from core.tables import Dataset, Job, Project
-from core.unit import reading
 from tests.servers.postgres import clean_postgres, migrated_postgres, postgres_socket  # noqa: F401
 
 WORKER = "worker-1"
@@ -31,17 +30,6 @@ def sessions(url):
     engine = make_engine(url)
     yield make_sessions(engine)
     engine.dispose()
-
-
-@pytest.fixture
-def look(sessions):
-    """Read rows as they are now."""
-
-    def look(query):
-        with reading(sessions) as session:
-            return session.scalars(query).all()
-
-    return look
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from core.blobs import StorageFailed, attempt_key, upload_key
 from core.database import db_now
 from core.ids import DEFAULT_PROJECT, new_id
 from core.tables import Dataset, Job, Sweep, Upload
-from core.unit import reading
 from tests.worker.small import until
 from worker.reaper import Reaper
 from worker.sweeper import Sweeper
@@ -25,15 +24,6 @@ class NoBell:
 def sweeper(settings, sessions, blobs):
     settings = settings.model_copy(update={"orphan_grace_seconds": 1e-6, "sweep_seconds": 0.01})
     return Sweeper(settings, sessions, NoBell(), blobs)
-
-
-@pytest.fixture
-def look(sessions):
-    def look(query):
-        with reading(sessions) as session:
-            return session.scalars(query).all()
-
-    return look
 
 
 @pytest.fixture
