@@ -31,7 +31,7 @@ def close(runner: RunnerProcess, settings: Settings, sessions: sessionmaker[Sess
     shutil.rmtree(assignment.folder, ignore_errors=True)
     cause = runner.verdict or _cause(runner)
     said = "runner %d exited with %s (%s)"
-    log.warning(said, runner.process.pid, runner.exit_code, cause, extra=assignment.about)
+    log.warning(said, runner.pid, runner.exit_code, cause, extra=assignment.about)
     try:
         with sessions.begin() as session:
             _end(session, assignment, cause, runner, settings)

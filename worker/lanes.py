@@ -17,7 +17,7 @@ class Lane:
         kind: Of the jobs.
         places: How many of them run at once.
         gpu: Which one its runners see; "" for none, and None for whatever the worker itself sees.
-        threads: How many each runner computes with, unless the operator has said so.
+        threads: How many each runner computes with, unless the operator has said so; the same in every lane.
     """
 
     kind: str
@@ -25,10 +25,15 @@ class Lane:
     gpu: str | None = None
     threads: int = 1
 
-    def environment(self) -> dict[str, str]:
-        """What its runners find in their environment: all of the worker's, and what is theirs."""
-        visible = {} if self.gpu is None else {"CUDA_VISIBLE_DEVICES": self.gpu}
-        return {"OMP_NUM_THREADS": str(self.threads)} | os.environ | visible
+    @property
+    def own(self) -> dict[str, str]:
+        """What its runners find in their environment beside what all runners do."""
+        return {} if self.gpu is None else {"CUDA_VISIBLE_DEVICES": self.gpu}
+
+    @property
+    def shared(self) -> dict[str, str]:
+        """What all runners of a worker find in their environment: all of the worker's, and their share of its cores."""
+        return {"OMP_NUM_THREADS": str(self.threads)} | os.environ
 
 
 def lanes_of(settings: Settings, places: Mapping[str, int] | None = None) -> list[Lane]:

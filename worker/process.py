@@ -4,18 +4,19 @@ import contextlib
 import logging
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import IO
 
 from worker import machine, metrics
 from worker.lanes import Lane
-from worker.protocol import DONE, EPOCHS, READY, REFUSED, STEPPING, Assignment
+from worker.nursery import Nursery
+from worker.protocol import BORN, DONE, EPOCHS, READY, REFUSED, STEPPING, Assignment
 
 log = logging.getLogger(__name__)
+
+#: The exit code of one that never began.
+STILLBORN = 1
 
 
 class RunnerProcess:
@@ -24,10 +25,13 @@ class RunnerProcess:
     Args:
         lane: Whose jobs it is for.
         changed: Called, from another thread, whenever it has said something or died.
+        nursery: Where it comes from.
     """
 
-    def __init__(self, lane: Lane, changed: Callable[[], None]) -> None:
+    def __init__(self, lane: Lane, changed: Callable[[], None], nursery: Nursery) -> None:
         self.lane = lane
+        #: Its process and process group; 0 until it has begun.
+        self.pid = 0
         self.ready = False
         self.stepping = False
         #: What it works on; None before and, for a runner that is used again, between assignments.
@@ -48,15 +52,8 @@ class RunnerProcess:
         self.done = False
         self.exit_code: int | None = None
         self._changed = changed
-        safe = ["-P"] if sys.flags.safe_path else []
-        self.process = subprocess.Popen(
-            [sys.executable, *safe, "-m", "worker.runner", lane.kind],
-            env=lane.environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-        )
-        threading.Thread(target=self._listen, name=f"runner-{self.process.pid}", daemon=True).start()
+        self._down, self._up = nursery.bear(lane.kind, lane.own)
+        threading.Thread(target=self._listen, name=f"{lane.kind} runner", daemon=True).start()
 
     @property
     def idle(self) -> bool:
@@ -75,10 +72,10 @@ class RunnerProcess:
         self.assigned_at = self.held_at = time.monotonic()
         self.oom_kills = machine.oom_kills()
         try:
-            self._stdin.write(assignment.line())
-            self._stdin.flush()
+            self._down.write(assignment.line())
+            self._down.flush()
         except BrokenPipeError:
-            log.warning("runner %d died before it could be assigned", self.process.pid, extra=assignment.about)
+            log.warning("runner %d died before it could be assigned", self.pid, extra=assignment.about)
 
     def release(self) -> None:
         """Let it stand by again."""
@@ -87,40 +84,49 @@ class RunnerProcess:
     def dismiss(self) -> None:
         """Close its input: one that stands by exits, one at work gives its job back."""
         try:
-            self._stdin.close()
+            self._down.close()
         except BrokenPipeError:
-            log.debug("runner %d was gone already", self.process.pid)
+            log.debug("runner %d was gone already", self.pid)
 
     def ask_to_stop(self) -> None:
         """Have it checkpoint and give its job back."""
-        if self.exit_code is None:
-            self.process.terminate()
+        if self.exit_code is None and self.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGTERM)
 
     def kill(self, verdict: str) -> None:
         """End it and all it has started, at once."""
         self.verdict = self.verdict or verdict
+        if not self.pid:
+            self.dismiss()
+            return
         try:
-            os.killpg(self.process.pid, signal.SIGKILL)
+            os.killpg(self.pid, signal.SIGKILL)
         except ProcessLookupError:
-            log.debug("runner %d was gone already", self.process.pid)
-
-    @property
-    def _stdin(self) -> IO[bytes]:
-        if self.process.stdin is None:
-            raise RuntimeError("a runner is always started with a pipe")
-        return self.process.stdin
+            log.debug("runner %d was gone already", self.pid)
 
     def _listen(self) -> None:
-        with self.process.stdout or contextlib.nullcontext(()) as words:
+        with self._up as words:
             for line in words:
                 self._hear(line.decode())
                 self._changed()
-        self.exit_code = self.process.wait()
+        self.exit_code = self._await_end() if self.pid else STILLBORN
         self._changed()
+
+    def _await_end(self) -> int:
+        """Wait for it, and take what it has started along, which is ours since it is gone."""
+        _, status = os.waitpid(self.pid, 0)
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+            os.killpg(self.pid, signal.SIGKILL)
+            while True:
+                os.waitpid(-self.pid, 0)
+        return os.waitstatus_to_exitcode(status)
 
     def _hear(self, line: str) -> None:
         word, *said = line.split()
-        if word == READY:
+        if word == BORN:
+            self.pid = int(said[0])
+        elif word == READY:
             self.ready = True
         elif word == STEPPING:
             self.stepping = True
@@ -131,7 +137,7 @@ class RunnerProcess:
             count(*said)
             self.done = True
         else:
-            log.warning("runner %d said %r, which means nothing", self.process.pid, line)
+            log.warning("runner %d said %r, which means nothing", self.pid, line)
 
 
 def count(outcome: str) -> None:

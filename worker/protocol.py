@@ -9,6 +9,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+#: The runner's process has begun; its number follows.
+BORN = "born"
 #: The runner is warm and waits for an assignment.
 READY = "ready"
 #: The first step of the assignment is done.

@@ -1,7 +1,7 @@
-"""The process that trains: `python -m worker.runner training|express`, started by the supervisor.
+"""The process that trains, forked by the nursery, or begun as `python -m worker.runner training|express`.
 
-It imports torch, warms up, says so, and waits for an assignment on standard input. In the training lane it
-lives for one attempt; in the express lane it runs one short job after the other.
+It warms up, says so, and waits for an assignment on standard input. In the training lane it lives for one
+attempt; in the express lane it runs one short job after the other.
 """
 
 import logging
@@ -22,7 +22,8 @@ from core.settings import Settings, get_settings
 from worker.about import talk_about
 from worker.attempt import Attempt, Tools
 from worker.logs import set_up_logging
-from worker.protocol import DONE, READY, REFUSED, Assignment
+from worker.nursery import call_ourselves
+from worker.protocol import BORN, DONE, READY, REFUSED, Assignment
 from worker.warmup import rehearse_queries, rehearse_training
 
 log = logging.getLogger(__name__)
@@ -66,14 +67,16 @@ class Channel:
         os._exit(1)
 
 
-def main() -> None:
+def main(lane: str) -> None:
     """Stand by, run, and go."""
-    lane = sys.argv[1]
+    call_ourselves(f"{lane} runner")
     settings = get_settings()
     set_up_logging(settings)
     channel = Channel()
     signal.signal(signal.SIGTERM, channel.end)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    channel.say(BORN, str(os.getpid()))
+    log.debug("a %s runner, which sees the GPUs %r", lane, os.environ.get("CUDA_VISIBLE_DEVICES"))
     tools = warm_tools(settings)
     channel.say(READY)
     while (assignment := channel.next()) and not channel.stop.is_set():
@@ -120,4 +123,4 @@ def _take_standard_output() -> BinaryIO:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])

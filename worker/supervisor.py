@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy.orm import Session, sessionmaker
@@ -19,6 +20,7 @@ from worker import machine, metrics
 from worker.closing import STOPPED, close
 from worker.keeper import Keeper
 from worker.lanes import Lane, lanes_of
+from worker.nursery import Nursery
 from worker.process import RunnerProcess
 from worker.protocol import Assignment
 from worker.warden import Warden
@@ -42,7 +44,8 @@ class Supervisor(threading.Thread):
         settings: How many lanes, how long a lease.
         sessions: Where jobs are claimed.
         name: Who we are in leases and attempts.
-        start_runner: Starts a runner for a lane; told whom to call when something has changed.
+        start_runner: Starts a runner for a lane; told whom to call when something has changed. By default from a
+            nursery of its own.
         places: How many jobs of each kind run at once; by default as many trainings as there are slots.
     """
 
@@ -51,13 +54,15 @@ class Supervisor(threading.Thread):
         settings: Settings,
         sessions: sessionmaker[Session],
         name: str,
-        start_runner: Callable[[Lane, Callable[[], None]], RunnerProcess] = RunnerProcess,
+        start_runner: Callable[[Lane, Callable[[], None]], RunnerProcess] | None = None,
         places: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__(name="supervisor", daemon=True)
         self.worker = name
-        self._settings, self._sessions, self._start_runner = settings, sessions, start_runner
+        self._settings, self._sessions = settings, sessions
         self._lanes = lanes_of(settings, places)
+        self._nursery = Nursery(self._lanes[0].shared)
+        self._start_runner = start_runner or partial(RunnerProcess, nursery=self._nursery)
         self._runners: list[RunnerProcess] = []
         self._no_start_before = 0.0
         self._bell = threading.Event()
@@ -194,6 +199,7 @@ class Supervisor(threading.Thread):
         return (runner for runner in list(self._runners) if runner.lane == lane and runner.idle)
 
     def _give_back(self) -> None:
+        self._nursery.end()
         for runner in self._runners:
             runner.ask_to_stop()
         self._await_exits(self._settings.stop_grace_seconds, self._hurry)

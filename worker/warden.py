@@ -52,11 +52,11 @@ class Warden(threading.Thread):
         """Kill a runner that holds too much memory, or has had its time."""
         verdict = self._weigh(runner) or self._time(runner, assignment, time.monotonic())
         if verdict is not None and runner.verdict is None:
-            log.warning("runner %d is killed: %s", runner.process.pid, verdict, extra=assignment.about)
+            log.warning("runner %d is killed: %s", runner.pid, verdict, extra=assignment.about)
             runner.kill(verdict)
 
     def _weigh(self, runner: RunnerProcess) -> str | None:
-        runner.held_bytes = machine.held_bytes(runner.process.pid)
+        runner.held_bytes = machine.held_bytes(runner.pid)
         return NO_MEMORY if self._most_bytes is not None and runner.held_bytes > self._most_bytes else None
 
     def _time(self, runner: RunnerProcess, assignment: Assignment, now: float) -> str | None:

@@ -6,13 +6,15 @@ declares about itself before it has been counted.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from core.errors import BadDataset, UnsupportedFormat
-from core.formats import arrays, nested, tabular
+from core.formats import arrays, nested
 
 #: What a file's arrays may take in memory unless the caller says otherwise.
 MAX_UNPACKED_BYTES = 16 * 2**30
@@ -26,11 +28,32 @@ class Format:
     load: Callable[[Path, str], np.ndarray]
 
 
+def _inspect_table(kind: str) -> Callable[[Path, int], dict[str, Any]]:
+    def inspect(path: Path, max_bytes: int) -> dict[str, Any]:
+        found: dict[str, Any] = getattr(_tables(), f"inspect_{kind}")(path, max_bytes)
+        return found
+
+    return inspect
+
+
+def _load_column(kind: str) -> Callable[[Path, str], np.ndarray]:
+    def load(path: Path, array: str) -> np.ndarray:
+        column: np.ndarray = getattr(_tables(), f"load_{kind}")(path, array)
+        return column
+
+    return load
+
+
+def _tables() -> ModuleType:
+    """Import what reads tables once there is one: its library starts a thread, and runners are forked."""
+    return import_module("core.formats.tabular")
+
+
 FORMATS = {
     "npz": Format(arrays.inspect_npz, arrays.load_npz),
     "npy": Format(arrays.inspect_npy, arrays.load_npy),
-    "csv": Format(tabular.inspect_csv, tabular.load_csv),
-    "parquet": Format(tabular.inspect_parquet, tabular.load_parquet),
+    "csv": Format(_inspect_table("csv"), _load_column("csv")),
+    "parquet": Format(_inspect_table("parquet"), _load_column("parquet")),
     "json": Format(nested.inspect_json, nested.load_json),
 }
 

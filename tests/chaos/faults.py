@@ -79,6 +79,14 @@ def runner_frozen(yard: Topology, callers: Callers, draw: random.Random) -> str:
 
 
 @fault
+def nursery_killed(yard: Topology, callers: Callers, draw: random.Random) -> str:
+    worker = _one_at_work(yard, draw)
+    for pid in _children(worker, "nursery"):
+        _signal(pid, signal.SIGKILL)
+    return f"that of {worker.log.stem}"
+
+
+@fault
 def worker_killed(yard: Topology, callers: Callers, draw: random.Random) -> str:
     return _killed(_one_at_work(yard, draw), draw)
 
@@ -219,17 +227,21 @@ def _one_at_work(yard: Topology, draw: random.Random) -> Server:
 
 def runners_of(worker: Server) -> list[int]:
     """Find a worker's runners of the training lane, the longest-lived first: it is the one at work."""
+    return sorted(_children(worker, "training runner"), key=_born)
+
+
+def _children(worker: Server, name: str) -> list[int]:
     found: list[int] = []
     with contextlib.suppress(OSError):
         for task in Path(f"/proc/{worker.process.pid}/task").iterdir():
             found += map(int, (task / "children").read_text().split())
-    return sorted(filter(_trains, found), key=_born)
+    return [pid for pid in found if _calls_itself(pid) == name]
 
 
-def _trains(pid: int) -> bool:
+def _calls_itself(pid: int) -> str:
     with contextlib.suppress(OSError):
-        return b"training" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    return False
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    return ""
 
 
 def _born(pid: int) -> int:

@@ -12,7 +12,6 @@ class FakeRunner:
         self.assignment = self.exit_code = self.verdict = self.cancelled_at = self.lost_at = None
         self.assigned_at = self.held_at = 0.0
         self.held_bytes = self.oom_kills = 0
-        self.process = self
         self.pid = 0
 
     @property

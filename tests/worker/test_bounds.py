@@ -58,7 +58,7 @@ def test_a_job_that_crashes_every_runner_fails_and_leaves_the_worker_standing(st
     supervisor = start(max_attempts=2)
     for attempt in (1, 2):
         until(lambda n=attempt: read(poison).attempt == n and read(poison).progress, 120)
-        os.kill(runner_of(supervisor, poison).process.pid, signal.SIGSEGV)
+        os.kill(runner_of(supervisor, poison).pid, signal.SIGSEGV)
         until(lambda n=attempt: read(poison, "attempts")[n - 1].ended_at, 120)
 
     assert (read(poison).state, read(poison).reason) == ("failed", "runner_crashed")

@@ -26,7 +26,7 @@ def test_killed_twice_in_mid_epoch_a_job_ends_with_the_same_bits(calm, yard, ses
     job_id = make_job(training(large, EPOCHS, checkpoint=OFTEN))
     for attempt in (1, 2):
         in_the_middle(sessions, read, job_id, attempt)
-        os.kill(runner_of(yard, job_id).process.pid, signal.SIGKILL)
+        os.kill(runner_of(yard, job_id).pid, signal.SIGKILL)
         until(lambda n=attempt: read(job_id, "attempts")[n - 1].exit == "lost")
     until(lambda: read(job_id).is_terminal)
 
@@ -74,7 +74,7 @@ def test_killed_at_random_moments_a_stateful_job_ends_with_the_same_bits_and_the
         until(lambda after=step: read(shaken).is_terminal or (read(shaken).progress or {}).get("step", 0) >= after, 300)
         runners = [each for each in yard._runners if each.busy and each.exit_code is None]
         assert runners, "it ended before it could be killed; make it longer"
-        os.kill(runners[0].process.pid, signal.SIGKILL)
+        os.kill(runners[0].pid, signal.SIGKILL)
         kills += 1
         until(lambda n=kills: read(shaken, "attempts")[n - 1].ended_at)
     until(lambda: read(shaken).is_terminal, 120)
@@ -101,7 +101,7 @@ def test_a_runner_that_does_not_hear_is_killed_and_its_job_cancelled(
     monkeypatch.setattr("worker.warden.CANCEL_GRACE_SECONDS", 0.5)
     job_id = make_job(training(large, ENDLESS))
     until(lambda: read(job_id).progress)
-    os.kill(runner_of(yard, job_id).process.pid, signal.SIGSTOP)
+    os.kill(runner_of(yard, job_id).pid, signal.SIGSTOP)
     wish(sessions, job_id, "cancel")
 
     until(lambda: read(job_id).state == "cancelled", seconds=10)
@@ -111,7 +111,7 @@ def test_a_runner_that_does_not_hear_is_killed_and_its_job_cancelled(
 def test_time_that_is_up_ends_even_a_runner_that_hangs(yard, make_job, large, read, monkeypatch):
     monkeypatch.setattr("worker.warden.GRACE_SECONDS", 0.1)
     job_id = make_job(training(large, ENDLESS, limits={"seconds": 1}))
-    os.kill(runner_of(yard, job_id).process.pid, signal.SIGSTOP)
+    os.kill(runner_of(yard, job_id).pid, signal.SIGSTOP)
     until(lambda: read(job_id).is_terminal)
 
     assert (read(job_id).state, read(job_id).reason) == ("failed", "time_limit")

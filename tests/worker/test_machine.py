@@ -8,8 +8,7 @@ import pytest
 
 from core.settings import Settings
 from worker import machine
-from worker.lanes import Lane, lanes_of
-from worker.process import RunnerProcess
+from worker.lanes import lanes_of
 
 
 @pytest.fixture
@@ -144,25 +143,11 @@ def test_runners_share_the_cores_unless_the_operator_has_said_how_many_threads(m
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(machine, "cores", lambda: 8)
     (lane, _) = lanes_of(Settings(_env_file=None, worker_slots=3, gpus=""))
-    assert lane.environment()["OMP_NUM_THREADS"] == "2"
+    assert lane.shared["OMP_NUM_THREADS"] == "2"
+    assert lane.shared["PATH"] == os.environ["PATH"]
 
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
-    assert lane.environment()["OMP_NUM_THREADS"] == "5"
-
-
-def test_a_runner_finds_its_gpu_and_its_threads_in_its_environment(monkeypatch):
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    runner = RunnerProcess(Lane("training", 1, gpu="3", threads=2), lambda: None)
-    try:
-        with open(f"/proc/{runner.process.pid}/environ") as file:
-            environment = dict(entry.partition("=")[::2] for entry in file.read().split("\0"))
-    finally:
-        runner.kill("stopped")
-        runner.dismiss()
-        runner.process.wait()
-
-    assert (environment["CUDA_VISIBLE_DEVICES"], environment["OMP_NUM_THREADS"]) == ("3", "2")
-    assert environment["PATH"] == os.environ["PATH"]
+    assert lane.shared["OMP_NUM_THREADS"] == "5"
 
 
 def test_a_worker_imports_no_torch_itself():
