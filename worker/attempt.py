@@ -24,7 +24,7 @@ from worker import failures
 from worker.inputs import Cache, Inputs
 from worker.journal import Journal
 from worker.meter import Meter
-from worker.protocol import EPOCHS, STEPPING, Assignment
+from worker.protocol import EPOCHS, Assignment
 from worker.receipt import RECEIPT, fidelity, receipt
 from worker.restoring import restore
 from worker.results import FORMATS, OPTIMIZER, leave, leave_predictions, write_json
@@ -172,8 +172,6 @@ class Attempt:
 
     def _report(self, training: Training, now: float) -> None:
         progress = training.progress
-        if not self._next_report:
-            self._say(STEPPING)
         if self._epoch_seconds:
             self._say(EPOCHS, *(f"{seconds:.6f}" for seconds in self._epoch_seconds))
             self._epoch_seconds.clear()

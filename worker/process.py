@@ -11,7 +11,7 @@ from collections.abc import Callable
 from worker import machine, metrics
 from worker.lanes import Lane
 from worker.nursery import Nursery
-from worker.protocol import BORN, DONE, EPOCHS, READY, REFUSED, STEPPING, Assignment
+from worker.protocol import BORN, DONE, EPOCHS, READY, REFUSED, Assignment
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,6 @@ class RunnerProcess:
         #: Its process and process group; 0 until it has begun.
         self.pid = 0
         self.ready = False
-        self.stepping = False
         #: What it works on; None before and, for a runner that is used again, between assignments.
         self.assignment: Assignment | None = None
         self.assigned_at = 0.0
@@ -67,7 +66,7 @@ class RunnerProcess:
 
     def assign(self, assignment: Assignment) -> None:
         """Hand over an attempt; a runner that has just died is found out by its exit."""
-        self.assignment, self.done, self.stepping = assignment, False, False
+        self.assignment, self.done = assignment, False
         self.verdict = self.cancelled_at = self.lost_at = None
         self.assigned_at = self.held_at = time.monotonic()
         self.oom_kills = machine.oom_kills()
@@ -128,8 +127,6 @@ class RunnerProcess:
             self.pid = int(said[0])
         elif word == READY:
             self.ready = True
-        elif word == STEPPING:
-            self.stepping = True
         elif word == EPOCHS:
             for seconds in said:
                 metrics.EPOCH_SECONDS.observe(float(seconds))

@@ -13,8 +13,6 @@ from typing import Any, Self
 BORN = "born"
 #: The runner is warm and waits for an assignment.
 READY = "ready"
-#: The first step of the assignment is done.
-STEPPING = "stepping"
 #: So many seconds took each of the epochs that have ended since the last time.
 EPOCHS = "epochs"
 #: The assignment has ended in the way that follows, and its end is written.

@@ -27,8 +27,6 @@ from worker.warden import Warden
 
 log = logging.getLogger(__name__)
 
-#: A new spare is not started while the attempt that took the last one is about to make its first step.
-_QUIET_SECONDS = 2.0
 #: Runners that cannot start are not started in a tight loop.
 _FAILED_START_SECONDS = 5.0
 #: How long the end of a runner that was killed may take to be seen and written.
@@ -184,7 +182,7 @@ class Supervisor(threading.Thread):
     def _top_up(self, lane: Lane) -> None:
         """Have as many stand by as there are free places, and one to follow the next that ends."""
         mine = [runner for runner in self._runners if runner.lane == lane]
-        if time.monotonic() < self._no_start_before or any(map(_about_to_step, mine)):
+        if time.monotonic() < self._no_start_before:
             return
         spare = 0 if lane.kind == EXPRESS else 1
         wanted = max(lane.places - self._busy(lane), spare)
@@ -216,11 +214,6 @@ class Supervisor(threading.Thread):
                 log.exception("the end of a runner could not be written")
             self._bell.wait(0.05)
             self._bell.clear()
-
-
-def _about_to_step(runner: RunnerProcess) -> bool:
-    fresh = time.monotonic() - runner.assigned_at < _QUIET_SECONDS
-    return runner.busy and not runner.stepping and fresh
 
 
 def _identity(name: str, settings: Settings) -> workers.Identity:

@@ -15,6 +15,9 @@ from tests.chaos.report import tell
 from tests.chaos.run import TOPOLOGY, Outcome, Run
 from tests.servers.topology import running
 
+#: Where there is no terminal to draw a bar on, a line is written so often.
+LINE_SECONDS = 30.0
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
@@ -36,11 +39,17 @@ def run(wanted: argparse.Namespace, console: Console) -> Outcome:
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as bars:
         task = bars.add_task("starting the yard", total=wanted.jobs, rate="")
         with running(gateways=2, workers=wanted.workers, **TOPOLOGY) as yard:
-            began = time.monotonic()
+            began = said = time.monotonic()
 
             def told(done: int, faults: int) -> None:
-                rate = f"{60 * done / (time.monotonic() - began):.1f} jobs/min"
+                nonlocal said
+                now = time.monotonic()
+                rate = f"{60 * done / (now - began):.1f} jobs/min"
                 bars.update(task, completed=done, description=f"{faults} faults", rate=rate)
+                if not console.is_terminal and now - said > LINE_SECONDS:
+                    said = now
+                    left = max(wanted.jobs - done, 0) * (now - began) / max(done, 1) / 60
+                    console.print(f"{done:,} of {wanted.jobs:,} jobs, {faults} faults, {rate}, {left:.0f} min left")
 
             outcome = Run(yard, wanted.jobs, wanted.seed, wanted.jobs_between, wanted.faults, told=told).to_the_end()
             if not outcome.is_good:

@@ -216,7 +216,7 @@ class Run:
         outcome.counts["attempts lost"] = sum(row.exit == "lost" for row in attempts)
         outcome.counts["resumes from a checkpoint"] = sum(row.resumed_from is not None for row in attempts)
         outcome.counts["zombie writes refused"] = len(set(REFUSED.findall(self.yard.logs())))
-        outcome.counts |= Counter(f"jobs {story.job.state}" for story in stories.values())
+        outcome.counts.update(f"jobs {story.job.state}" for story in stories.values())
         outcome.answers = self.ledger.answers
 
     def _orphans(self) -> list[str]:

@@ -8,7 +8,7 @@ class FakeRunner:
 
     def __init__(self, lane, changed):
         self.lane, self.changed = lane, changed
-        self.ready = self.stepping = self.done = False
+        self.ready = self.done = False
         self.assignment = self.exit_code = self.verdict = self.cancelled_at = self.lost_at = None
         self.assigned_at = self.held_at = 0.0
         self.held_bytes = self.oom_kills = 0
@@ -23,7 +23,7 @@ class FakeRunner:
         return self.assignment is not None and not self.done
 
     def assign(self, assignment):
-        self.assignment, self.done, self.stepping = assignment, False, False
+        self.assignment, self.done = assignment, False
         self.assigned_at = self.held_at = time.monotonic()
 
     def release(self):

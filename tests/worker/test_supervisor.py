@@ -63,8 +63,6 @@ def test_a_lane_takes_no_more_jobs_than_it_has_places(make_supervisor, runners, 
     make_supervisor(places={"training": 1})
     until(lambda: runners)[0].warm()
     until(lambda: read(first).state == "running")
-    runners[0].stepping = True
-    runners[0].changed()
     until(lambda: len(runners) == 2)
     runners[1].warm()
 
