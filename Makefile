@@ -53,4 +53,4 @@ lock:  ## Resolve requirements.lock anew
 	@./tools/lock $(PYTHON)
 
 clean:  ## Remove what was made, the yard's data included
-	rm -rf .venv .venv-peers .trainyard .mypy_cache .ruff_cache .pytest_cache build *.egg-info
+	rm -rf .venv .venv-peers .venv-trackers .trainyard .mypy_cache .ruff_cache .pytest_cache build *.egg-info

@@ -17,8 +17,8 @@ import numpy as np
 from benchmarks.models import MLP
 
 JOBS = 20
-#: A spare runner needs this long to import torch; until it stands by the worker is not warm.
-WARM_SECONDS = 8.0
+#: The next runner stands by long before.
+WARM_SECONDS = 1.0
 
 
 @contextmanager
