@@ -24,6 +24,7 @@ from worker import failures
 from worker.inputs import Cache, Inputs
 from worker.journal import Journal
 from worker.meter import Meter
+from worker.patience import Patience
 from worker.protocol import EPOCHS, Assignment
 from worker.receipt import RECEIPT, fidelity, receipt
 from worker.restoring import restore
@@ -65,8 +66,9 @@ class Attempt:
     def __init__(self, assignment: Assignment, tools: Tools, stop: threading.Event, say: Callable[..., object]) -> None:
         self._assignment, self._tools, self._stop, self._say = assignment, tools, stop, say
         self._folder = Path(assignment.folder)
-        self._journal = Journal(tools.sessions, tools.blobs, assignment, tools.settings.lease_seconds)
-        self._inputs = Inputs(tools.sessions, tools.cache, assignment.project_id)
+        database = Patience(tools.sessions, tools.settings.lease_seconds)
+        self._journal = Journal(database, tools.blobs, assignment)
+        self._inputs = Inputs(database, tools.cache, assignment.project_id)
         self._meter = Meter()
         self._training: Training | None = None
         self._started = time.monotonic()
