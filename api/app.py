@@ -1,5 +1,6 @@
 """Puts the gateway together."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from threading import BoundedSemaphore
@@ -19,6 +20,7 @@ from api.models.router import router as models
 from api.observing import Observer
 from api.predictions.router import router as predictions
 from api.problems import answer_with_problems
+from api.spool import Spool
 from api.system.router import router as system
 from api.tracing import telemetry
 from api.watching.polls import Bodies, Polls
@@ -50,6 +52,7 @@ def wire(settings: Settings, meters: Meters) -> Wiring:
         queue=Queue(settings),
         blobs=Blobs(settings.storage_url),
         bucket=open_bucket(settings.storage_url, settings.storage_public_url) if settings.storage_presign else None,
+        spool=Spool(settings.spool_dir),
         limits=Limits(**settings.engine_limits),
         lanes=BoundedSemaphore(EXPRESS_LANES),
         watch=watch,
@@ -81,8 +84,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    yield
     wiring: Wiring = app.state.wiring
+    sweeping = asyncio.create_task(wiring.spool.keep_swept())
+    yield
+    sweeping.cancel()
+    wiring.spool.close()
     wiring.watch.end()
     wiring.queue.close()
     wiring.sessions.kw["bind"].dispose()

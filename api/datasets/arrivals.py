@@ -211,9 +211,7 @@ def _etags(parts: list[ArrivedPart] | None, count: int) -> dict[int, str]:
 
 
 def _inspected(wiring: Wiring, dataset: Dataset, blob: str) -> tuple[str, dict[str, Any]]:
-    settings = wiring.settings
-    settings.spool_dir.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=settings.spool_dir) as folder:
+    with tempfile.TemporaryDirectory(dir=wiring.spool.room()) as folder:
         path = Path(folder) / "file"
         try:
             wiring.blobs.get_file(blob, path)
@@ -221,7 +219,7 @@ def _inspected(wiring: Wiring, dataset: Dataset, blob: str) -> tuple[str, dict[s
             raise UploadIncomplete(f"The file of {dataset.id} has just been taken away.") from error
         size, sha256 = digest(path)
         check_bytes(dataset, size, sha256)
-        return sha256, inspect(path, dataset.format, settings.max_unpacked_bytes)
+        return sha256, inspect(path, dataset.format, wiring.settings.max_unpacked_bytes)
 
 
 def _settled(wiring: Wiring, dataset: Dataset, blob: str, sha256: str, arrays: dict[str, Any]) -> Dataset:

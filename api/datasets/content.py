@@ -42,9 +42,7 @@ async def receive(
     declared = request.headers.get("content-length", "")
     if declared.isdecimal():
         arrivals.check_bytes(dataset, int(declared[:20]))
-    folder = wiring.settings.spool_dir
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=folder) as spool:
+    with tempfile.NamedTemporaryFile(dir=wiring.spool.room()) as spool:
         count, sha256 = await _spooled(request, dataset, spool)
         arrivals.check_bytes(dataset, count, sha256)
         yield Content(dataset, Path(spool.name), sha256)

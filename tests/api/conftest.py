@@ -134,6 +134,12 @@ def worker(wiring):
 
 
 @pytest.fixture
+def spooled(tmp_path):
+    """List the files that wait in the rooms of gateways."""
+    return lambda: list((tmp_path / "spool").glob("*/*"))
+
+
+@pytest.fixture
 def trained(submit, worker):
     """A job that has ended and has left weights."""
     job_id = submit()

@@ -81,7 +81,7 @@ def run_out(wiring):
 
 
 def test_an_announced_file_is_sent_and_becomes_a_dataset_like_any_other(
-    client, announce, send, complete, stored, look, tmp_path
+    client, announce, send, complete, stored, look, spooled
 ):
     announced = announce(sha256=SHA256)
     assert (announced["state"], announced["arrays"], announced["sha256"]) == ("awaiting_upload", {}, SHA256)
@@ -101,7 +101,7 @@ def test_an_announced_file_is_sent_and_becomes_a_dataset_like_any_other(
     assert client.get(f"/v1/datasets/{announced['id']}").json() == body
     assert look(select(Upload)) == []
     assert sorted(stored()) == sorted(look(select(Dataset.blob))), "what it was sent to is gone"
-    assert list((tmp_path / "spool").iterdir()) == []
+    assert spooled() == []
 
 
 def test_what_is_not_told_is_not_known_until_the_bytes_are_there(announce, send, complete):
@@ -278,7 +278,7 @@ def test_another_project_sees_nothing_of_an_upload(client, announce, send, compl
 
 
 @pytest.mark.parametrize("storage_url", ["folder"], indirect=True)
-def test_a_file_sent_to_the_gateway_is_counted_and_hashed_on_its_way(announce, send, problem, stored, tmp_path):
+def test_a_file_sent_to_the_gateway_is_counted_and_hashed_on_its_way(announce, send, problem, stored, spooled):
     announced = announce(sha256=SHA256)
     chunked = announced["upload"] | {"headers": {}}
 
@@ -287,7 +287,7 @@ def test_a_file_sent_to_the_gateway_is_counted_and_hashed_on_its_way(announce, s
     assert "has 5 bytes" in problem(send(chunked, iter([b"short"])), 422)["detail"]
     assert SHA256 in problem(send(chunked, bytes(reversed(CONTENT))), 422)["detail"]
     assert stored() == []
-    assert list((tmp_path / "spool").iterdir()) == []
+    assert spooled() == []
 
     answer = send(chunked, CONTENT)
     assert (answer.status_code, answer.headers["etag"]) == (204, f'"{SHA256}"')
