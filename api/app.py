@@ -39,6 +39,8 @@ from engine.limits import Limits
 
 #: Callers that may wait for a prediction at once; each of them holds a thread.
 EXPRESS_LANES = 16
+#: How often express jobs are looked at; most of them end within some of these.
+EXPRESS_LOOK_SECONDS = 0.02
 
 
 def wire(settings: Settings, meters: Meters) -> Wiring:
@@ -56,6 +58,7 @@ def wire(settings: Settings, meters: Meters) -> Wiring:
         limits=Limits(**settings.engine_limits),
         lanes=BoundedSemaphore(EXPRESS_LANES),
         watch=watch,
+        express=Watch(sessions, EXPRESS_LOOK_SECONDS, EXPRESS_LANES, meters.looked),
         polls=Polls(watch, doors, Bodies(watch, service.show, settings.poll_cache_bytes)),
         streams=Streams(watch, doors, settings.stream_ping_seconds),
     )
@@ -90,5 +93,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     sweeping.cancel()
     wiring.spool.close()
     wiring.watch.end()
+    wiring.express.end()
     wiring.queue.close()
     wiring.sessions.kw["bind"].dispose()

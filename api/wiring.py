@@ -36,6 +36,8 @@ class Wiring:
     #: Places for callers who wait for a prediction.
     lanes: BoundedSemaphore
     watch: Watch
+    #: The same for express jobs, with shorter intervals, for as long as somebody waits for one.
+    express: Watch
     polls: Polls
     streams: Streams
 

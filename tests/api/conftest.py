@@ -3,6 +3,7 @@ import shutil
 
 import numpy as np
 import pytest
+from sqlalchemy import event
 from starlette.testclient import TestClient
 
 from api.main import create_app
@@ -147,6 +148,20 @@ def trained(submit, worker):
     worker.leave(claim, "weights.h5", b"\x89HDF\r\n\x1a\n" + b"0" * 100, "hdf5")
     worker.write("finish", claim, "succeeded")
     return job_id
+
+
+@pytest.fixture
+def queries(wiring):
+    """What the database is asked."""
+    asked = []
+    engine = wiring.sessions.kw["bind"]
+
+    def note(connection, cursor, statement, *rest):
+        asked.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    yield asked
+    event.remove(engine, "before_cursor_execute", note)
 
 
 @pytest.fixture

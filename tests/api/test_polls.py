@@ -7,7 +7,6 @@ from functools import partial
 from unittest.mock import Mock
 
 import pytest
-from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 from core.keys import Keys
@@ -109,20 +108,6 @@ def test_a_gateway_that_ends_sends_everybody_home(submit, wait, client, wiring):
     waiting = wait(submit())
     client.portal.call(wiring.watch.close)
     assert waiting.result(DEADLINE_SECONDS).status_code == 304
-
-
-@pytest.fixture
-def queries(wiring):
-    """What the database is asked."""
-    asked = []
-    engine = wiring.sessions.kw["bind"]
-
-    def note(connection, cursor, statement, *rest):
-        asked.append(statement)
-
-    event.listen(engine, "before_cursor_execute", note)
-    yield asked
-    event.remove(engine, "before_cursor_execute", note)
 
 
 def test_fifty_who_wait_for_one_job_cost_one_look_an_interval(submit, wait, wiring, queries, worker):
