@@ -83,6 +83,8 @@ class JobState(StrEnum):
 
 #: Final: no state follows them.
 TERMINAL = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
+#: All others, in a list that is the same in every process: by it a query finds them in an index.
+LIVE = tuple(state for state in JobState if state not in TERMINAL)
 #: An attempt holds the job, and its lease counts.
 HELD = frozenset({JobState.RUNNING, JobState.CANCELLING, JobState.PAUSING})
 
