@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from api.access import Doors
-from api.datasets.router import announcing
+from api.datasets.router import announcing as announcing_datasets
 from api.datasets.router import router as datasets
 from api.jobs import service
 from api.jobs.downloads import router as downloads
@@ -27,6 +27,7 @@ from api.watching.polls import Bodies, Polls
 from api.watching.shortcut import Shortcut
 from api.watching.streams import Streams
 from api.watching.watch import Watch
+from api.weights.router import announcing as announcing_weights
 from api.weights.router import router as weights
 from api.wiring import Wiring
 from core.blobs import Blobs
@@ -64,6 +65,13 @@ def wire(settings: Settings, meters: Meters) -> Wiring:
     )
 
 
+#: Of two routers with the same paths the first takes JSON.
+ROUTERS = (
+    *(announcing_datasets, datasets, models, validations, jobs, downloads),
+    *(announcing_weights, weights, predictions, system),
+)
+
+
 class App(FastAPI):
     """FastAPI, with every request observed and polls answered before its own machinery."""
 
@@ -80,7 +88,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     meters = app.state.meters = Meters()
     app.state.wiring = wire(settings or get_settings(), meters)
     answer_with_problems(app)
-    for router in (announcing, datasets, models, validations, jobs, downloads, weights, predictions, system):
+    for router in ROUTERS:
         app.include_router(router)
     return app
 

@@ -7,9 +7,7 @@ from sqlalchemy.orm import Session
 
 from core.errors import DatasetInUse, NotFound
 from core.pages import Cursor, Page, cut
-from core.tables import LIVE, Dataset, Job, JobDataset
-
-READY, AWAITING = "ready", "awaiting_upload"
+from core.tables import LIVE, READY, Dataset, Job, JobDataset
 
 
 class Datasets:

@@ -81,6 +81,8 @@ class JobState(StrEnum):
     CANCELLED = "cancelled"
 
 
+#: What is uploaded: whether its file is there, or is still to come.
+READY, AWAITING = "ready", "awaiting_upload"
 #: Final: no state follows them.
 TERMINAL = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
 #: All others, in a list that is the same in every process: by it a query finds them in an index.
@@ -143,16 +145,21 @@ class Dataset(Base):
     created_at: Mapped[datetime] = mapped_column(insert_default=db_now())
 
 
-class Upload(Base):
-    """A dataset's file on its way past the gateway; gone when it has arrived or has taken too long."""
+class Arrival:
+    """A file on its way past the gateway; gone when it has arrived or has taken too long."""
 
-    __tablename__ = "uploads"
-
-    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"), primary_key=True)
     #: The storage's id of an upload in parts, and how large each of them is.
     multipart: Mapped[str | None]
     part_bytes: Mapped[int | None]
     expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class Upload(Arrival, Base):
+    """A dataset's file on its way."""
+
+    __tablename__ = "uploads"
+
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"), primary_key=True)
 
 
 class StoredModel(Base):
@@ -176,14 +183,26 @@ class WeightsFile(Base):
 
     id: Mapped[str] = mapped_column(primary_key=True)
     project_id: Mapped[str] = project_key()
+    name: Mapped[str | None]
     bytes: Mapped[int]
+    #: Empty as long as nobody has said it and the bytes have not come.
     sha256: Mapped[str]
+    #: "ready", or "awaiting_upload" with a `weights_uploads` row beside it.
+    state: Mapped[str] = mapped_column(default=READY)
     #: "hdf5" or "safetensors"
     format: Mapped[str]
     #: "tensorflow" or "theano"
     kernels: Mapped[str]
     blob: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(insert_default=db_now())
+
+
+class WeightsUpload(Arrival, Base):
+    """A weights file on its way."""
+
+    __tablename__ = "weights_uploads"
+
+    weights_id: Mapped[str] = mapped_column(ForeignKey("weights.id", ondelete="CASCADE"), primary_key=True)
 
 
 class Job(Base):

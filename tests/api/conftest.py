@@ -1,6 +1,7 @@
 import io
 import shutil
 
+import httpx
 import numpy as np
 import pytest
 from sqlalchemy import event
@@ -132,6 +133,18 @@ def worker(wiring):
             self.write("artifact", claim, name=name, bytes=size, sha256=sha256, format=format, blob=key)
 
     return Worker()
+
+
+@pytest.fixture
+def send(client):
+    """Send a file, or a part of one, as an answer says."""
+
+    def send(request, content):
+        # What goes to the gateway goes to it in this process; what goes to the storage goes there.
+        by = client if request["url"].startswith(str(client.base_url)) else httpx
+        return by.request(request["method"], request["url"], content=content, headers=request["headers"])
+
+    return send
 
 
 @pytest.fixture

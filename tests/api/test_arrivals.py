@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sqlalchemy import func, select, update
 
-from api.datasets import arrivals
+from api.datasets import service
 from core.blobs import StorageFailed, upload_key
 from core.database import db_now
 from core.ids import DEFAULT_PROJECT
@@ -43,18 +43,6 @@ def announce(client):
         return answer.json()
 
     return announce
-
-
-@pytest.fixture
-def send(client):
-    """Send a file, or a part of one, as an answer says."""
-
-    def send(request, content):
-        # What goes to the gateway goes to it in this process; what goes to the storage goes there.
-        by = client if request["url"].startswith(str(client.base_url)) else httpx
-        return by.request(request["method"], request["url"], content=content, headers=request["headers"])
-
-    return send
 
 
 @pytest.fixture
@@ -146,8 +134,8 @@ def test_of_two_who_complete_at_once_both_hear_the_same_and_one_blob_is_kept(
 ):
     announced = announce()
     send(announced["upload"], CONTENT)
-    both, inspect = threading.Barrier(2), arrivals.inspect
-    monkeypatch.setattr(arrivals, "inspect", lambda *file: both.wait(20) >= 0 and inspect(*file))
+    both, inspect = threading.Barrier(2), service.inspect
+    monkeypatch.setattr(service, "inspect", lambda *file: both.wait(20) >= 0 and inspect(*file))
 
     with ThreadPoolExecutor() as pool:
         first, second = pool.map(lambda _: complete(announced), range(2))
