@@ -35,6 +35,7 @@ from core.buckets import open_bucket
 from core.database import open_sessions
 from core.queue import Queue
 from core.settings import Settings, get_settings
+from core.tracing import follow
 from core.version import our_version
 from engine.limits import Limits
 
@@ -47,6 +48,8 @@ EXPRESS_LOOK_SECONDS = 0.02
 def wire(settings: Settings, meters: Meters) -> Wiring:
     """Open what a gateway needs."""
     sessions = open_sessions(settings.database_url)
+    if telemetry()["tracing"]:
+        follow(sessions.kw["bind"])
     watch = Watch(sessions, settings.watch_interval_seconds, settings.max_watchers, meters.looked)
     doors = Doors(watch, settings.host)
     return Wiring(

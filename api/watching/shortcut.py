@@ -7,6 +7,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.problems import problem_of
+from api.tracing import name_span
 from api.watching.polls import Polls
 
 PREFIX = "/v1/jobs/"
@@ -37,6 +38,7 @@ class Shortcut:
             await self.app(scope, receive, send)
             return
         scope["route"], scope["path_params"] = POLL, {"job_id": job_id}
+        name_span(scope, POLL.path)
         answer: Response
         try:
             answer = await self.polls.answer(scope, receive, job_id)

@@ -1,5 +1,7 @@
 import io
+import os
 import shutil
+from contextlib import ExitStack
 
 import httpx
 import numpy as np
@@ -10,8 +12,10 @@ from starlette.testclient import TestClient
 from api.main import create_app
 from core import leases
 from core.blobs import attempt_key
+from core.database import migrate
 from core.settings import Settings
 from core.unit import reading
+from tests.api.processes import running
 
 HERE = "http://127.0.0.1:8000"
 
@@ -31,6 +35,23 @@ def make_client(tmp_path, empty_database):
     yield make_client
     for client in opened:
         client.__exit__(None, None, None)
+
+
+@pytest.fixture
+def environment(tmp_path):
+    return {
+        **os.environ,
+        "TRAINYARD_DATA_DIR": str(tmp_path),
+        "TRAINYARD_DATABASE_URL": f"sqlite:///{tmp_path}/yard.db",
+    }
+
+
+@pytest.fixture
+def start(environment):
+    """Start gateways that share a database and a disk."""
+    migrate(environment["TRAINYARD_DATABASE_URL"])
+    with ExitStack() as stack:
+        yield lambda **values: stack.enter_context(running(environment | values))
 
 
 @pytest.fixture
