@@ -13,8 +13,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from core.blobs import StorageFailed
+from core.columns import finite
 from core.errors import ServiceError, Unavailable
-from core.tables import finite
 from engine.errors import EngineError, pointer
 
 log = logging.getLogger(__name__)

@@ -1,15 +1,12 @@
 """The rows. Every one belongs to a project; every time is the database's."""
 
-import math
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
-    JSON,
     BigInteger,
     CheckConstraint,
-    Dialect,
     ForeignKey,
     Index,
     LargeBinary,
@@ -17,31 +14,9 @@ from sqlalchemy import (
     String,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from sqlalchemy.types import TypeDecorator
 
+from core.columns import Json
 from core.database import Timestamp, db_now
-
-
-def finite(value: Any) -> Any:
-    """Write NaN and the infinities as words, because JSON has no numbers for them."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    if isinstance(value, dict):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    return value
-
-
-class Json(TypeDecorator[Any]):
-    """JSON that keeps the order of its keys and never fails on a NaN."""
-
-    impl = JSON(none_as_null=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
-        """Make the value storable."""
-        return finite(value)
 
 
 class Base(DeclarativeBase):

@@ -16,6 +16,7 @@ from api.jobs.planning import TRAINED, read_plan
 from api.predictions.schemas import EvaluationIn, PredictionIn
 from api.watching.watch import Watch
 from api.wiring import Wiring
+from core.columns import finite
 from core.errors import (
     JobFinished,
     NotFound,
@@ -28,7 +29,7 @@ from core.errors import (
 from core.ids import new_id
 from core.jobs import Jobs
 from core.leases import EXPRESS
-from core.tables import Job, JobState, finite
+from core.tables import Job, JobState
 from core.unit import reading, unit_of_work
 from engine.errors import EngineError
 
