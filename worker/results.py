@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from core.tables import finite
+from core.columns import finite
 from engine.training.loop import Training
 
 #: What the optimizer has gathered, kept beside the weights so that a later job can take it along.

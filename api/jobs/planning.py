@@ -12,7 +12,7 @@ from core.datasets import Datasets, array_of
 from core.errors import NotFound, Unprocessable
 from core.jobs import Jobs
 from core.models import Models, Weights
-from core.tables import Dataset
+from core.tables import READY, Dataset
 from engine.plan import ArraySpec, Plan
 
 #: The keys that the engine reads; the others of a definition are the service's own.
@@ -85,10 +85,12 @@ def _model(session: Session, project_id: str, model: dict[str, Any]) -> dict[str
 
 def _check_weights(session: Session, project_id: str, weights: WeightsIn) -> None:
     try:
-        if weights.id is not None:
-            Weights(session, project_id).get(weights.id)
+        state = READY if weights.id is None else Weights(session, project_id).get(weights.id).state
     except NotFound as error:
         raise wrong("/weights/id", error.detail) from error
+    if state != READY:
+        fault = f"Weights {weights.id} are {state}: upload their file, then POST /v1/weights/{weights.id}/complete."
+        raise wrong("/weights/id", fault)
     if weights.job is not None:
         _check_trained(session, project_id, weights.job, weights.optimizer)
 
