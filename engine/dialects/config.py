@@ -37,7 +37,7 @@ class Config:
         Raises:
             BadArgument: It was given under another name too.
         """
-        if name in self.given and name != key:
+        if self.given.get(name) is not None and name != key:
             raise BadArgument(f"`{key}` and `{name}` mean the same; give one.")
         self.new.put(name, value, f"{self.at}/{key}")
         if name != key:
@@ -104,7 +104,7 @@ def started_with(*allowed: str) -> Way:
     def way(config: Config, key: str, value: Any) -> None:
         if value is not None and parts.initializer(value) not in allowed:
             raise BadArgument(
-                f"`{key}` must be {' or '.join(allowed)} here, but got {shown(value)}. Load weights if others are wanted."
+                f"`{key}` must be {' or '.join(allowed)} here, but got {shown(value)}. Other numbers come with weights."
             )
         config.drop(key)
 

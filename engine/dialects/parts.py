@@ -25,14 +25,14 @@ def check_origin(value: Mapping[str, Any]) -> None:
     module, name = value.get("module"), value.get("registered_name")
     if module is not None and not (isinstance(module, str) and MODULE.fullmatch(module)):
         raise BadArgument(
-            f'`module` must be one of Keras\'s own, such as "keras.layers", but got {shown(module)}. Nothing is imported '
-            "from a definition; what is no part of Keras cannot be used here.",
+            f'`module` must be one of Keras\'s own, such as "keras.layers", but got {shown(module)}. Nothing is '
+            "imported from a definition; what is no part of Keras cannot be used here.",
             "/module",
         )
     if name is not None and name != value.get("class_name"):
         raise BadArgument(
-            f"`registered_name` must be null or the class's own name, but got {shown(name)}: classes of your own cannot "
-            "be used here.",
+            f"`registered_name` must be null or the class's own name, but got {shown(name)}: classes of your own "
+            "cannot be used here.",
             "/registered_name",
         )
 
