@@ -237,19 +237,21 @@ def _feed(first: Any, declared: Sent) -> None:
         return
     if not isinstance(config, Sent):
         return
-    dtype = declared.get("input_dtype")
-    if first.get("class_name") == "Embedding" and dtype == "float32":
-        declared = _without(declared, "input_dtype")  # later Keras hands indices over as floats
+    if first.get("class_name") == "Embedding":
+        declared = _indices(declared)
     for key, value in declared.items():
         if key not in config:
             config.put(key, value, declared.came[key])
 
 
-def _without(sent: Sent, key: str) -> Sent:
-    rest = Sent(sent.origin)
-    for each in sent:
-        if each != key:
-            rest.put(each, sent[each], sent.came[each])
+def _indices(declared: Sent) -> Sent:
+    """Say what an Embedding takes as Keras 1 does: indices, which later Keras may hand over as floats."""
+    rest, shape = Sent(declared.origin), declared.get("batch_input_shape")
+    for key, value in declared.items():
+        if (key, value) != ("input_dtype", "float32"):
+            rest.put(key, value, declared.came[key])
+    if isinstance(shape, list) and len(shape) == 2:
+        rest.put("input_length", shape[1], declared.came["batch_input_shape"])
     return rest
 
 
