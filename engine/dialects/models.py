@@ -265,9 +265,10 @@ def _one_direction(config: Config) -> None:
         inner["name"] = inner["name"].removeprefix("forward_") or inner["name"]
     if backward is None:
         return
-    rest = dict(backward.get("config", {})) if isinstance(backward, Mapping) else {}
     twin = {**inner, "go_backwards": not inner.get("go_backwards", False), "name": None}
-    if backward.get("class_name") != forward["class_name"] or {**rest, "name": None} != twin:
+    other = backward.get("config") if isinstance(backward, Mapping) else None
+    same = isinstance(other, Mapping) and {**other, "name": None} == twin
+    if not same or backward.get("class_name") != forward["class_name"]:
         raise BadArgument(
             "The layer that goes backwards must be the twin of `layer`, with `go_backwards` the other way round.",
             "/backward_layer",

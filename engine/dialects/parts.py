@@ -181,9 +181,7 @@ def regularizer(value: Any, on_output: bool = False) -> Any:
         return {"name": name, "l1": 0.01, "l2": 0.01}
     class_name, config = (SHORT.get(value, value), {}) if isinstance(value, str) else _opened(value, "regularizer")
     if class_name not in REGULARIZERS:
-        raise BadArgument(
-            f"There is no regularizer {shown(class_name)} here; there are L1, L2 and L1L2.", "/class_name"
-        )
+        raise BadArgument(f"There is no regularizer {shown(class_name)} here; there are L1, L2 and L1L2.")
     return {"name": name, "l1": 0.0, "l2": 0.0} | taken(config, REGULARIZERS[class_name])
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from core.tables import Job, StoredModel
 from engine.definition import read_model
+from tests.interop.attacks import ATTACKS, dense
 from tests.interop.cases import FOLDERS, Recorded, named
 from tests.interop.spelling import Speller
 
@@ -156,4 +157,43 @@ def test_a_refused_model_is_not_stored(client, problem, look):
     problem(
         client.post("/v1/models", json=model), 422, f"/config/layers/{len(model['config']['layers']) - 1}/config/units"
     )
+    assert look(select(StoredModel)) == []
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_an_attack_is_refused_with_its_place_and_nothing_is_stored(attack, client, problem, look):
+    definition, where = ATTACKS[attack]
+    body = problem(client.post("/v1/models", json=definition), 422, where)
+    predict = {"x": {"random": [2, 4], "seed": 1}}
+    problem(client.post("/v1/jobs", json={"model": definition, "predict": predict}), 422, f"/model{where}")
+
+    assert "Traceback" not in json.dumps(body)
+    assert look(select(StoredModel)) == look(select(Job)) == []
+
+
+KERAS_3 = json.dumps(dense())
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "status"),
+    [
+        ("class_name: Sequential\nconfig: !!python/object/apply:os.system [id]\n", "application/x-yaml", 415),
+        ("class_name: Sequential\nconfig: !!python/object/apply:os.system [id]\n", "application/json", 400),
+        (KERAS_3.replace('"units": 3', '"units": 3, "units": 4'), "application/json", 400),
+        (KERAS_3.replace('"units": 3', '"units": NaN'), "application/json", 400),
+        (KERAS_3.replace('"units": 3', '"units": 1e400'), "application/json", 400),
+        (KERAS_3.replace('"units": 3', '"units": 1' + "0" * 5000), "application/json", 400),
+        ('{"class_name": "Sequential", "config": {"layers": [' * 5_000, "application/json", 400),
+        (
+            '{"class_name": "Sequential", "config": {"layers": [' * 5_000 + "1" + "]}}" * 5_000,
+            "application/json",
+            400,
+        ),
+    ],
+)
+def test_a_body_that_is_no_plain_json_is_refused(content, kind, status, client, look):
+    answer = client.post("/v1/models", content=content, headers={"Content-Type": kind})
+
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
     assert look(select(StoredModel)) == []
