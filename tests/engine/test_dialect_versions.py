@@ -6,6 +6,7 @@ import pytest
 
 from engine.definition import read_model
 from engine.dialects.speech import spoken
+from engine.errors import BadArgument
 from tests.engine.yard import sequential
 from tests.interop.attacks import functional, layer, model, plain
 from tests.interop.cases import FOLDERS, Recorded, named
@@ -145,3 +146,26 @@ def test_a_functional_model_of_keras_1_is_read_too():
     assert [each.name for each in read.inputs()] == ["x_input"]
     assert read.placed[0].output_shape == (None, 5)
     assert any(note["detail"].endswith("in this order: x.") for note in notes)
+
+
+def test_a_model_that_was_built_for_a_shape_declares_it():
+    definition = {"class_name": "Sequential", "keras_version": "2.15.0"}
+    definition["config"] = {"layers": [plain("a", units=3), plain("b", units=2)], "build_input_shape": [None, 4]}
+    read, _ = read_model(definition)
+
+    assert read.first_shape() == (None, 4)
+    definition["config"]["build_input_shape"] = [None, 0]
+    with pytest.raises(BadArgument) as refusal:
+        read_model(definition)
+    assert refusal.value.where == "/config/build_input_shape"
+
+
+def test_a_nested_model_keeps_its_name_and_rest():
+    inner = {
+        "class_name": "Sequential",
+        "config": {"name": "inner", "trainable": False, "layers": [plain("a", units=3)]},
+    }
+    read, _ = read_model(model(inner, layer("Dense", units=1)))
+
+    assert read.layers[0].name == "inner"
+    assert read.summary()["parameters"] == {"trainable": 4, "frozen": 15, "total": 19}
