@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from engine.errors import BadFile
-from engine.files import memory
+from engine.files import keras1, memory
 from engine.plan import Plan
 from engine.training import checkpoint, weights
 from engine.training.step import State, Step
@@ -51,6 +51,10 @@ class Stored:
     def save_weights(self, path: Path, format: str) -> None:
         """Write the weights as Keras 1's "hdf5" or as "safetensors"."""
         weights.save(path, self.plan.model, self.weights(), format)
+
+    def save_model(self, path: Path) -> None:
+        """Write definition, weights and optimizer in one file, as Keras 1's `model.save`."""
+        keras1.write(path, self.plan.model, self.weights(), self.plan.compile, self.remembered())
 
     def save_optimizer(self, path: Path) -> None:
         """Write the optimizer's memory and counter for a run that goes on from this one."""
