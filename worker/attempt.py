@@ -168,7 +168,8 @@ class Attempt:
             by_name, into = weights.get("by_name", False), weights.get("into")
             training.load_weights(path, kernels=kernels, by_name=by_name, into=into)
             if weights.get("optimizer"):
-                training.load_optimizer(self._inputs.artifact(weights["job"], OPTIMIZER))
+                remembered = self._inputs.artifact(weights["job"], OPTIMIZER) if "job" in weights else path
+                training.load_optimizer(remembered, kernels)
 
     def _report(self, training: Training, now: float) -> None:
         progress = training.progress
@@ -229,5 +230,6 @@ class Attempt:
 
     def _store(self, name: str, write: Callable[[Path], object]) -> None:
         path = self._folder / name
-        write(path)
-        self._journal.artifact(name, path, FORMATS.get(path.suffix, "binary"))
+        told = write(path)
+        difference = told if isinstance(told, float) else None
+        self._journal.artifact(name, path, FORMATS.get(path.suffix, "binary"), difference)
