@@ -1,19 +1,17 @@
 """How weights start: Keras 1's initialisations, drawn with numpy so that no tensor is needed."""
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.arguments import named
 from engine.registry import Registry
 
 Array = NDArray[np.float32]
 Initializer = Callable[[tuple[int, ...], np.random.Generator, str], NDArray[Any]]
 
 INITIALIZATIONS: Registry[Initializer] = Registry("initialization")
-Initialization = Annotated[str, named(INITIALIZATIONS)]
 
 
 def initialize(name: str, shape: tuple[int, ...], rng: np.random.Generator, dim_ordering: str = "th") -> Array:

@@ -97,7 +97,7 @@ class _Recurrence(torch.autograd.Function):
 
 def by_hand(kind: Kind) -> bool:
     """Tell whether there is a loop written for it."""
-    return kind.activation in ACTS and kind.inner_activation in ACTS
+    return kind.cell in CELLS and kind.activation in ACTS and kind.inner_activation in ACTS
 
 
 def folded(kind: Kind, W: Tensor, U: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -144,8 +144,15 @@ def step_by_step(step: Step, z: Tensor, states: States, mask: Tensor | None) -> 
     return torch.stack(ys), states
 
 
-def plain_step(kind: Kind, U: Tensor, drops: Sequence[Tensor] | None) -> Step:
-    """Make the step of a cell for autograd; `drops` are what each gate multiplies the state with, if it does."""
+def plain_step(kind: Kind, U: Tensor, drops: Sequence[Tensor] | None, fed_back: Tensor | None = None) -> Step:
+    """Make the step of a cell for autograd.
+
+    Args:
+        kind: The cell.
+        U: What the state is multiplied with, `(H, gates * H)`.
+        drops: What each gate multiplies the state with before, if it does.
+        fed_back: The bias of a reset-after GRU's products with the state.
+    """
     gates = U.shape[1] // len(U)
     pieces = U.chunk(gates, -1)
     phi, sigma = ACTIVATIONS[kind.activation], ACTIVATIONS[kind.inner_activation]
@@ -161,10 +168,18 @@ def plain_step(kind: Kind, U: Tensor, drops: Sequence[Tensor] | None) -> Step:
         r, keep = (sigma(inner(zs, h, gate)) for gate in (0, 1))
         return (keep * h + (1.0 - keep) * phi(inner(zs, r * h, 2)),)
 
+    def reset_after(z: Tensor, states: States) -> States:
+        (h,), zs, zero = states, z.chunk(gates, -1), z.new_zeros(())
+        back = [inner([zero] * gates, h, gate) for gate in range(gates)]
+        if fed_back is not None:
+            back = [each + b for each, b in zip(back, fed_back.chunk(gates), strict=True)]
+        r, keep = (sigma(zs[gate] + back[gate]) for gate in (0, 1))
+        return (keep * h + (1.0 - keep) * phi(zs[2] + r * back[2]),)
+
     def long(z: Tensor, states: States) -> States:
         (h, c), zs = states, z.chunk(gates, -1)
         o, i, f = (sigma(inner(zs, h, gate)) for gate in (0, 1, 2))
         c = f * c + i * phi(inner(zs, h, 3))
         return o * phi(c), c
 
-    return {"SimpleRNN": simple, "GRU": gated, "LSTM": long}[kind.cell]
+    return {"SimpleRNN": simple, "GRU": gated, "ResetAfterGRU": reset_after, "LSTM": long}[kind.cell]
