@@ -11,7 +11,8 @@ EngineError
 └── RunError             only the data, or the run itself, could show it
     ├── BadData          a value in the data is out of range
     ├── Diverged         the loss is no longer a number
-    └── BadFile          a weight file is damaged, or of another model
+    ├── BadFile          a weight file is damaged, or of another model
+    └── Unavailable      the worker lacks what the job needs
 """
 
 from collections.abc import Iterator
@@ -95,6 +96,12 @@ class BadFile(RunError):
 
     class_ = "user_data"
     who = "user"
+
+
+class Unavailable(RunError):
+    """The worker lacks what the job needs."""
+
+    class_ = "unavailable"
 
 
 @contextmanager

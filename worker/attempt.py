@@ -19,6 +19,7 @@ from core.settings import Settings
 from core.tables import JobState
 from engine.limits import Limits
 from engine.plan import Plan
+from engine.training import exporting
 from engine.training.loop import Training
 from worker import failures
 from worker.inputs import Cache, Inputs
@@ -117,6 +118,7 @@ class Attempt:
     def _work(self) -> dict[str, float] | None:
         self._obey(self._assignment.wish)
         plan = Plan.read(self._assignment.definition, self._inputs.describe, self._tools.limits)
+        exporting.check(self._assignment.definition.get("exports") or [])
         training = Training(plan, self._inputs.load, seed=self._assignment.seed, device=self._tools.device)
         self._begin(training)
         self._training = training

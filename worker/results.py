@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from core.tables import finite
-from engine.exports import DEFAULT, EXPORTS
+from engine.exports import EXPORTS, chosen
 from engine.training import exporting
 from engine.training.loop import Training
 
@@ -36,7 +36,7 @@ def leave(training: Training, definition: dict[str, Any], store: Store) -> None:
     store("model.json", lambda path: write_json(path, definition["model"]))
     store("weights.h5", lambda path: training.save_weights(path, "hdf5"))
     store("weights.safetensors", lambda path: training.save_weights(path, "safetensors"))
-    for export in definition.get("exports") or DEFAULT:
+    for export in chosen(training.plan.model, definition.get("exports")):
         store(EXPORTS[export], partial(exporting.export, training, export))
     if "fit" in definition:
         store(OPTIMIZER, training.save_optimizer)

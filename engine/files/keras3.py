@@ -57,7 +57,7 @@ class Place:
 
 def snake(name: str) -> str:
     """Turn a class's name into that of a path, as Keras 3 does."""
-    apart = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", re.sub(r"\W+", "", name))
+    apart = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", name))
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", apart).lower()
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from engine.errors import BadFile
 from engine.files.conversions import modern
+from engine.files.keras3_order import order
 from engine.files.slots import Slot, as_it_is
 from engine.model import Placed, Sequential, branches_of
 
@@ -36,6 +37,9 @@ def groups(model: Sequential, into: str | None = None, version: int = 1) -> list
     """
     placed, prefix = (list(model.leaves()), "") if into is None else _inside(model, into)
     unique = {each.layer.name: each for each in placed}
+    if version == 3 and into is None and model.layers[0].transparent:
+        places = order(model)
+        unique = dict(sorted(unique.items(), key=lambda item: places[item[0]]))
     slots = _slots if version == 1 else _modern_slots
     return [Group(str(name), tuple(slots(each, prefix)), each, prefix) for name, each in unique.items()]
 

@@ -97,6 +97,8 @@ class _Recurrence(torch.autograd.Function):
 
 def by_hand(kind: Kind) -> bool:
     """Tell whether there is a loop written for it."""
+    if torch.compiler.is_exporting():  # what is written for another program has to be in plain steps
+        return False
     return kind.cell in CELLS and kind.activation in ACTS and kind.inner_activation in ACTS
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from engine.callbacks import Logs
 from engine.errors import BadFile, Diverged
@@ -324,6 +325,14 @@ class Training(Stored):
                 "lack a softmax or a sigmoid?"
             )
         return y
+
+    def sample(self, rows: int) -> tuple[Tensor, ...]:
+        """Return the inputs of some samples of the data at hand; of as many as fit where that is fixed."""
+        plan = self.plan
+        fed = plan.fed_predict or plan.fed_evaluate or plan.fed_fit
+        if fed is None:
+            raise RuntimeError("a plan that does nothing has no data")
+        return self.loader.sample(fed, plan.model.inputs()[0].shape[0] or rows)
 
     @property
     def progress(self) -> Progress:

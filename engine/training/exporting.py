@@ -1,0 +1,96 @@
+"""Writes a trained model for other programs, and measures how far their predictions are from ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.errors import Unavailable
+from engine.files import hdf5, keras3_models
+from engine.training import weights
+from engine.training.loop import Training
+
+#: What must be installed to write and to run ONNX.
+NEEDED = ("onnx", "onnxscript", "onnxruntime")
+#: So many samples are predicted to compare.
+SAMPLES = 32
+
+Arrays = tuple[Tensor, ...]
+
+
+def check(exports: list[str]) -> None:
+    """Refuse what this worker has no tools for, before anything is trained.
+
+    Raises:
+        Unavailable: A package is missing.
+    """
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if "onnx" in exports and missing:
+        raise Unavailable(
+            f"This worker cannot write ONNX: it lacks {', '.join(missing)}. Install trainyard[onnx] there, or leave "
+            "onnx out of `exports`.",
+            "/exports",
+        )
+
+
+def export(training: Training, name: str, path: Path) -> float | None:
+    """Write a model for a program.
+
+    Returns:
+        The largest difference between our predictions and the file's; None if none of them is a number.
+    """
+    x = training.sample(SAMPLES)
+    return _difference(_predicted(training, x), WRITERS[name](training, path, x))
+
+
+def _predicted(training: Training, x: Arrays) -> NDArray[Any]:
+    """Predict from where stateful layers begin."""
+    with torch.no_grad():
+        return training.step.predict(training.state | training.step.forgotten(), x)[0].cpu().numpy()
+
+
+def _of_weights(training: Training, arrays: weights.Weights, x: Arrays) -> NDArray[Any]:
+    tensors = {key: torch.from_numpy(each).to(training.device) for key, each in arrays.items()}
+    with torch.no_grad():
+        return training.step.predict(training.step.start(tensors), x)[0].cpu().numpy()
+
+
+def _keras1(training: Training, path: Path, x: Arrays) -> NDArray[Any]:
+    training.save_model(path)
+    return _of_weights(training, hdf5.read(path, training.plan.model), x)
+
+
+def _keras3(training: Training, path: Path, x: Arrays) -> NDArray[Any]:
+    model = training.plan.model
+    keras3_models.write(path, model, training.weights())
+    read = weights.load(path, model, "tensorflow", by_name=False, into=None)
+    return _of_weights(training, keras3_models.scaled(model, read, back=True), x)
+
+
+def _onnx(training: Training, path: Path, x: Arrays) -> NDArray[Any]:
+    from engine.training import onnx_graph
+
+    onnx_graph.write(path, training, x)
+    return onnx_graph.run(path, x)
+
+
+WRITERS: dict[str, Callable[[Training, Path, Arrays], NDArray[Any]]] = {
+    "keras1": _keras1,
+    "keras3": _keras3,
+    "onnx": _onnx,
+}
+
+
+def _difference(ours: NDArray[Any], theirs: NDArray[Any]) -> float | None:
+    if ours.shape != theirs.shape:
+        raise RuntimeError(f"an export gives {theirs.shape} where we give {ours.shape}")
+    apart = np.abs(ours.astype(np.float64) - theirs.astype(np.float64))
+    numbers = apart[np.isfinite(apart)]
+    return float(numbers.max()) if numbers.size else None
