@@ -316,7 +316,7 @@ CASES = [
         "trained_gru", trained_gru, train={"optimizer": "rmsprop", "loss": keras.losses.MeanAbsoluteError()}, whole=True
     ),
     Case("trained_adagrad", trained_gru, train={"optimizer": keras.optimizers.Adagrad(0.05), "loss": "mse"}),
-    Case("trained_nadam", trained_gru, train={"optimizer": keras.optimizers.Nadam(clipnorm=0.1), "loss": "mse"}),
+    Case("trained_nadam", trained_gru, train={"optimizer": keras.optimizers.Nadam(global_clipnorm=0.1), "loss": "mse"}),
     Case("advanced", advanced),
     Case("functions", functions),
     Case("vgg", vgg, whole=True),

@@ -1,7 +1,7 @@
 """What a real Keras of today computes, written down: shared by `make_keras2.py` and `make_keras3.py`.
 
 Each case is a folder: `model.json` (what `to_json()` prints), `data.npz` with the input `x`, the prediction `y` and
-the arrays of every layer (`w<layer>_<array>`, in `get_weights()` order), the weight files, and `facts.json`. A case that
+the arrays of every layer (`w<layer>_<array>`, in `get_weights()` order), the weight files and `facts.json`. A case that
 was trained also has `target`, `trained` (the prediction after it) and, in `facts.json`, the losses of its steps, some
 made before the whole model was saved and some after.
 """
