@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -44,11 +44,13 @@ def definition(model: Sequential) -> dict[str, Json]:
     return sequential(model, model.placed[0].input_shape, model.inputs()[0])
 
 
-def sequential(model: Sequential, input_shape: Shape, first: Input | None = None) -> dict[str, Json]:
+def sequential(
+    model: Sequential, input_shape: Shape, first: Input | None = None, masked: bool = False
+) -> dict[str, Json]:
     """Write a model without branches."""
     dtype = _dtype(first) if first else "float32"
     config: dict[str, Json] = {"batch_shape": list(input_shape), "dtype": dtype, "name": f"{model.name or 'model'}_input"}
-    layers = [element("InputLayer", config), *_row(model, input_shape)]
+    layers = [element("InputLayer", config), *_row(model, input_shape, masked)]
     about: dict[str, Json] = {"name": model.name or "sequential", "trainable": model.trainable, "layers": layers}  # type: ignore[dict-item]
     return element("Sequential", about, "keras")
 
@@ -57,16 +59,30 @@ def _dtype(first: Input) -> str:
     return first.dtype if first.dtype in ("float32", "int32", "int64") else "float32"
 
 
-def _row(model: Sequential, input_shape: Shape) -> Configs:
-    return [each for placed in model.place(input_shape) for each in _of(placed)]
+def _row(model: Sequential, input_shape: Shape, masked: bool = False) -> Configs:
+    return [each for configs in _masked(model.place(input_shape), masked) for each in configs]
 
 
-def _of(placed: Placed) -> Configs:
+def _masked(row: tuple[Placed, ...], masked: bool) -> Iterator[Configs]:
+    """Write layers in a row, minding where a mask goes: it may mean something else there."""
+    for placed in row:
+        _check_mask(placed.layer, masked)
+        yield _of(placed, masked)
+        masked = placed.layer.masked(masked)
+
+
+def _check_mask(layer: Any, masked: bool) -> None:
+    inner = getattr(layer, "layer", None)
+    if masked and type(layer).__name__ == "Bidirectional" and inner.return_sequences and not inner.zero_masked:
+        raise inexpressible(layer, "steps that its mask leaves out would give zeros there, and not the step before")
+
+
+def _of(placed: Placed, masked: bool = False) -> Configs:
     layer = placed.layer
     if layer.transparent:
         raise inexpressible(layer, "a Merge can only begin a model that is not inside another")
     if isinstance(layer, Sequential):
-        return [sequential(layer, placed.input_shape)]
+        return [sequential(layer, placed.input_shape, masked=masked)]
     return translated(layer, placed.input_shape)
 
 
@@ -100,8 +116,8 @@ class _Graph:
             end, placed = self.merge(first), model.placed[1:]
         else:
             end, placed = self.input(model.inputs()[0]), model.placed
-        for each in placed:
-            for config in _of(each):
+        for configs in _masked(placed, False):
+            for config in configs:
                 end = self.add(config, [end])
         self.ends[id(model)] = end
         return end
@@ -115,6 +131,8 @@ class _Graph:
         if not isinstance(merge.mode, str):
             raise inexpressible(merge, "it joins by a function")
         branches = [each if isinstance(each, Sequential) else Sequential((each,)) for each in merge.layers]
+        if any(each.masked(False) for each in branches):
+            raise inexpressible(merge, "it drops the masks of its branches, which would go on there")
         ends = [self.branch(self.known(each)) for each in branches]
         return self.add(self.joined(merge, branches), ends, together=True)
 
@@ -139,7 +157,7 @@ class _Graph:
     def add(self, config: dict[str, Json], sources: list[str], together: bool = False) -> str:
         name = str(config["config"]["name"])  # type: ignore[index,call-overload]
         tensors: list[Json] = [
-            {"class_name": "__keras_tensor__", "config": {"shape": None, "dtype": "float32", "keras_history": [each, 0, 0]}}
+            {"class_name": "__keras_tensor__", "config": {"shape": [None], "dtype": "float32", "keras_history": [each, 0, 0]}}
             for each in sources
         ]
         arguments: list[Json] = [tensors] if together else tensors
