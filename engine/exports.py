@@ -79,8 +79,8 @@ def _not_in_keras_1(model: Sequential) -> Iterator[str]:
         for field in fields(layer):
             if _is_new(layer, field.name):
                 yield (
-                    f"Layer {layer.name} ({type(layer).__name__}) has {field.name} {shown(getattr(layer, field.name))}, "
-                    "which Keras 1.2.2 does not know."
+                    f"Layer {layer.name} ({type(layer).__name__}) has {field.name} "
+                    f"{shown(getattr(layer, field.name))}, which Keras 1.2.2 does not know."
                 )
 
 
@@ -107,8 +107,8 @@ def _not_in_onnx(model: Sequential) -> Iterator[str]:
                 yield f"Layer {layer.name} ({type(layer).__name__}) is stateful, and a graph of ONNX keeps nothing."
             if shape[1] is None:
                 yield (
-                    f"Layer {layer.name} ({type(layer).__name__}) is written step by step, and must know how many steps "
-                    "there are: give the model an `input_length`."
+                    f"Layer {layer.name} ({type(layer).__name__}) is written step by step, and must know how many "
+                    "steps there are: give the model an `input_length`."
                 )
             steps += shape[1] or 0
     if steps > MAX_STEPS:

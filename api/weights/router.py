@@ -16,7 +16,7 @@ router = APIRouter(prefix="/v1/weights", tags=["weights"], route_class=StrictRou
 
 @router.post("", status_code=201, response_model=WeightsOut, operation_id="create_weights")
 def create(upload: UploadDep, once: OnceDep, wiring: WiringDep, project_id: ProjectDep) -> Response:
-    """Upload weights (HDF5 or safetensors) as multipart: `file`, and `kernels` if they are Theano's."""
+    """Upload weights (HDF5, .keras or safetensors) as multipart: `file`, and `kernels` if they are Theano's."""
     asked = [upload.sha256, upload.fields]
     return once.do(asked, lambda unit: service.create(unit, wiring, project_id, upload))
 

@@ -68,9 +68,7 @@ def weights_of(file: Opened) -> Any:
     if not _lists_layers(root) and file.has(root, "model_weights"):
         root = file.child(root, "model_weights", h5py.Group)
     if not _lists_layers(root):
-        raise BadFile(
-            "The HDF5 file has no `layer_names` and no `layers`: it was not written by any Keras's save_weights or save."
-        )
+        raise BadFile("The HDF5 file has no `layer_names` and no `layers`: no Keras's save_weights or save wrote it.")
     return root
 
 

@@ -1,4 +1,4 @@
-"""Keras 1.2.2's `model.save`: definition, weights, how it was compiled, and what its optimizer remembers, in one file."""
+"""Keras 1.2.2's `model.save`: definition, weights, compilation and what the optimizer remembers, in one file."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def training_config(compiled: Compile) -> Json:
 
 
 def _named(function: str | Expression) -> str:
-    return function if isinstance(function, str) else function.name
+    return function if isinstance(function, str) else function.name or "custom"
 
 
 def _text(file: Any, name: str, value: str) -> None:

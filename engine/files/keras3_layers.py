@@ -176,7 +176,7 @@ def _padding(layer: Layer, windows: Windows) -> tuple[Configs, str]:
 
 
 def _zeros(layer: Layer, windows: Windows, sides: list[list[int]]) -> dict[str, Json]:
-    config: dict[str, Json] = {**_named(layer, "padding"), "padding": sides if windows.rank > 1 else sides[0]}  # type: ignore[dict-item]
+    config: dict[str, Json] = {**_named(layer, "padding"), "padding": sides if windows.rank > 1 else sides[0]}
     if windows.rank > 1:
         config["data_format"] = FORMATS[windows.dim_ordering]
     return element(f"ZeroPadding{windows.rank}D", config)
@@ -267,7 +267,7 @@ def _same_alike(windows: Windows, input_shape: Shape) -> bool:
 
 
 def _zero_padding(layer: Any, input_shape: Shape) -> Configs:
-    config: dict[str, Json] = {"name": layer.name, "padding": [list(each) for each in layer.sides()]}  # type: ignore[dict-item]
+    config: dict[str, Json] = {"name": layer.name, "padding": [list(each) for each in layer.sides()]}
     if len(layer.sides()) == 1:
         config["padding"] = list(layer.sides()[0])
     else:
@@ -335,7 +335,7 @@ def _time_distributed(layer: Any, input_shape: Shape) -> Configs:
     parts = [sequential(inner, step)] if isinstance(inner, Sequential) else translated(inner, step)
     names = [layer.name if len(parts) == 1 else f"{layer.name}_{number}" for number in range(len(parts))]
     return [
-        element("TimeDistributed", {"name": name, "trainable": layer.trainable, "layer": part})  # type: ignore[dict-item]
+        element("TimeDistributed", {"name": name, "trainable": layer.trainable, "layer": part})
         for name, part in zip(names, parts, strict=True)
     ]
 
@@ -343,7 +343,7 @@ def _time_distributed(layer: Any, input_shape: Shape) -> Configs:
 def _bidirectional(layer: Any, input_shape: Shape) -> Configs:
     (inner,) = translated(layer.layer, input_shape)
     config = {"name": layer.name, "trainable": layer.trainable, "merge_mode": layer.merge_mode, "layer": inner}
-    return [element("Bidirectional", config)]  # type: ignore[arg-type]
+    return [element("Bidirectional", config)]
 
 
 SPECIAL: dict[str, Callable[[Any, Shape], Configs]] = {

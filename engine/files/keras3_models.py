@@ -49,9 +49,13 @@ def sequential(
 ) -> dict[str, Json]:
     """Write a model without branches."""
     dtype = _dtype(first) if first else "float32"
-    config: dict[str, Json] = {"batch_shape": list(input_shape), "dtype": dtype, "name": f"{model.name or 'model'}_input"}
+    config: dict[str, Json] = {
+        "batch_shape": list(input_shape),
+        "dtype": dtype,
+        "name": f"{model.name or 'model'}_input",
+    }
     layers = [element("InputLayer", config), *_row(model, input_shape, masked)]
-    about: dict[str, Json] = {"name": model.name or "sequential", "trainable": model.trainable, "layers": layers}  # type: ignore[dict-item]
+    about: dict[str, Json] = {"name": model.name or "sequential", "trainable": model.trainable, "layers": layers}
     return element("Sequential", about, "keras")
 
 
@@ -72,8 +76,9 @@ def _masked(row: tuple[Placed, ...], masked: bool) -> Iterator[Configs]:
 
 
 def _check_mask(layer: Any, masked: bool) -> None:
-    inner = getattr(layer, "layer", None)
-    if masked and type(layer).__name__ == "Bidirectional" and inner.return_sequences and not inner.zero_masked:
+    if not masked or type(layer).__name__ != "Bidirectional":
+        return
+    if layer.layer.return_sequences and not layer.layer.zero_masked:
         raise inexpressible(layer, "steps that its mask leaves out would give zeros there, and not the step before")
 
 
@@ -95,13 +100,14 @@ class _Graph:
     inputs: list[str] = field(default_factory=list)
     #: What each branch that was written ends in.
     ends: dict[int, str] = field(default_factory=dict)
+    known_branches: list[Sequential] = field(default_factory=list)
 
     def written(self) -> dict[str, Json]:
         end = self.branch(self.model)
         config: dict[str, Json] = {
             "name": self.model.name or "functional",
             "trainable": self.model.trainable,
-            "layers": self.layers,  # type: ignore[dict-item]
+            "layers": self.layers,
             "input_layers": [[name, 0, 0] for name in self.inputs],
             "output_layers": [[end, 0, 0]],
         }
@@ -138,8 +144,8 @@ class _Graph:
 
     def known(self, branch: Sequential) -> Sequential:
         """Return the branch itself, or its twin that was written before."""
-        self._branches = [*getattr(self, "_branches", []), branch]
-        return next(each for each in self._branches if each == branch)
+        self.known_branches.append(branch)
+        return next(each for each in self.known_branches if each == branch)
 
     def joined(self, merge: Any, branches: list[Sequential]) -> dict[str, Json]:
         config: dict[str, Json] = {"name": merge.name}
@@ -155,9 +161,12 @@ class _Graph:
         return element(MERGES[merge.mode], config)
 
     def add(self, config: dict[str, Json], sources: list[str], together: bool = False) -> str:
-        name = str(config["config"]["name"])  # type: ignore[index,call-overload]
+        name = str(config["config"]["name"])
         tensors: list[Json] = [
-            {"class_name": "__keras_tensor__", "config": {"shape": [None], "dtype": "float32", "keras_history": [each, 0, 0]}}
+            {
+                "class_name": "__keras_tensor__",
+                "config": {"shape": [None], "dtype": "float32", "keras_history": [each, 0, 0]},
+            }
             for each in sources
         ]
         arguments: list[Json] = [tensors] if together else tensors

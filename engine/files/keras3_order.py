@@ -35,7 +35,7 @@ def _steps(placed: Placed) -> tuple[int, int]:
     if isinstance(placed.layer, Sequential):
         return 0, 1
     try:
-        names = [each["config"]["name"] for each in translated(placed.layer, placed.input_shape)]  # type: ignore[index,call-overload]
+        names = [each["config"]["name"] for each in translated(placed.layer, placed.input_shape)]
     except BadModel:
         return 0, 1
     at = names.index(placed.layer.name) if placed.layer.name in names else 0

@@ -30,7 +30,7 @@ WHERE = "/weights/optimizer"
 #: The optimizers whose counter of updates Keras 1 saves.
 COUNTING = ("SGD", "Adam", "Adamax", "Nadam")
 #: What later versions call the slots, in the names of their arrays.
-WORDS = {
+WORDS: dict[str, dict[str, tuple[str, ...]]] = {
     "SGD": {"v": ("momentum", "m")},
     "RMSprop": {"a": ("rms", "velocity", "a", "accumulator")},
     "Adagrad": {"a": ("accumulator", "a")},
@@ -62,7 +62,7 @@ class Memory:
 def apart(model: Sequential, joined: Mapping[str, NDArray[Any]]) -> Memory:
     """Take a training's memory apart: each slot's one vector into the arrays of the trained weights."""
     learned = [each for each in model.all_weights if each.trainable]
-    ends = np.cumsum([each.size for each in learned])[:-1] if learned else []
+    ends: list[int] = np.cumsum([each.size for each in learned])[:-1].tolist()
     moments: dict[str, Arrays] = {}
     scalars: dict[str, float] = {}
     for key, value in joined.items():
@@ -127,16 +127,24 @@ Found = list[tuple[str, Any]]
 
 
 def _check_optimizer(file: Opened, optimizer: Optimizer) -> None:
-    try:
-        said = json.loads(file.text(file.root, "training_config") or "{}")["optimizer_config"]["class_name"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+    said = _class_name(file.text(file.root, "training_config") or "{}")
+    if said is None:
         return  # the arrays will tell
-    if str(said).rpartition(">")[2].lower() != type(optimizer).__name__.lower():
+    if said.rpartition(">")[2].lower() != type(optimizer).__name__.lower():
         raise BadFile(
-            f"The file's optimizer is {str(said)[:40]}, but the job compiles with {type(optimizer).__name__}. Compile "
+            f"The file's optimizer is {said[:40]}, but the job compiles with {type(optimizer).__name__}. Compile "
             "with the same, or leave `optimizer` out.",
             WHERE,
         )
+
+
+def _class_name(text: str) -> str | None:
+    config: Any
+    try:
+        config = json.loads(text)["optimizer_config"]["class_name"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return str(config)
 
 
 def _of_keras_1(file: Opened, arrays: Found, slots: list[Slot], optimizer: Optimizer) -> Memory:
@@ -163,7 +171,13 @@ def _of_names(file: Opened, arrays: Found, slots: list[Slot], optimizer: Optimiz
         told = [each for each in large if _is_of(each[0], WORDS[type(optimizer).__name__][moment])]
         own = told if len(told) == len(slots) else large[number * len(slots) : (number + 1) * len(slots)]
         moments[moment] = _read_all(file, own, slots, moment)
-    return Memory(updates, moments, _scalars(optimizer, updates))
+    return _from_zero(Memory(updates, moments, _scalars(optimizer, updates)), optimizer)
+
+
+def _from_zero(memory: Memory, optimizer: Optimizer) -> Memory:
+    """Take off what later Keras's Adagrad begins with: ours adds it when it is used."""
+    start = np.float32(getattr(optimizer, "start", None) or 0.0)
+    return memory.turned(lambda arrays: {key: each - start for key, each in arrays.items()}) if start else memory
 
 
 def _of_keras_3(file: Opened, model: Sequential, optimizer: Optimizer) -> Memory:
@@ -182,7 +196,7 @@ def _of_keras_3(file: Opened, model: Sequential, optimizer: Optimizer) -> Memory
         moment: _read_all(file, large[number::count], slots, moment) for number, moment in enumerate(optimizer.moments)
     }
     scalars = {name: _number(file, str(2 + len(large) + at), group) for at, name in enumerate(optimizer.scalars)}
-    return Memory(updates, moments, scalars)
+    return _from_zero(Memory(updates, moments, scalars), optimizer)
 
 
 def _check_optimizer_name(said: str | None, optimizer: Optimizer) -> None:
@@ -194,7 +208,8 @@ def _check_optimizer_name(said: str | None, optimizer: Optimizer) -> None:
 def _check_count(found: int, wanted: int, optimizer: Optimizer) -> None:
     if found != wanted:
         raise BadFile(
-            f"The file's optimizer state has {found} arrays, but {type(optimizer).__name__} has {wanted} for this model.",
+            f"The file's optimizer state has {found} arrays, but {type(optimizer).__name__} has {wanted} for this "
+            "model.",
             WHERE,
         )
 
@@ -218,7 +233,7 @@ def _number(file: Opened, name: str, group: Any) -> float:
 
 
 def _is_of(name: str, words: tuple[str, ...]) -> bool:
-    """Tell by an array's name whether it is of a slot: `adam/m/dense/kernel:0`, `Adam/dense/kernel/m:0`, `…_velocity`."""
+    """Tell by an array's name whether it is of a slot: `adam/m/dense/kernel`, `Adam/dense/kernel/m`, `…_velocity`."""
     parts = name.partition(":")[0].lower().split("/")
     ends = re.sub(r"_\d+$", "", parts[-1])
     return any(word in parts[1:] or ends == word or ends.endswith(f"_{word}") for word in words)

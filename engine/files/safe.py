@@ -1,8 +1,8 @@
 """HDF5 files from strangers, read without following anything out of them or believing what they declare.
 
-Only hard links are followed, step by step, along names that Keras gives or the model asks for, so that a circle of links
-leads nowhere. Nothing is allocated for a number that the file alone tells: arrays must have the shape that the model
-has room for, and attributes are measured before they are read.
+Only hard links are followed, step by step, along names that Keras gives or the model asks for, so that a circle of
+links leads nowhere. Nothing is allocated for a number that the file alone tells: arrays must have the shape that the
+model has room for, and attributes are measured before they are read.
 """
 
 from __future__ import annotations
@@ -108,8 +108,8 @@ class Opened:
             raise BadFile(f"Array {name} of the file keeps its numbers in another file.")
         if dataset.id.get_create_plist().get_nfilters():
             raise BadFile(
-                f"Array {name} of the file is compressed or filtered, which no Keras does: what it would grow to cannot "
-                "be known. Save the weights once more, without compression."
+                f"Array {name} of the file is compressed or filtered, which no Keras does: what it would grow to "
+                "cannot be known. Save the weights once more, without compression."
             )
         return np.asarray(dataset[()], dtype=np.float32)
 

@@ -188,7 +188,9 @@ class Loader:
     def sample(self, fed: Fed, rows: int) -> tuple[Tensor, ...]:
         """Load the inputs of the first rows alone."""
         pairs = zip(fed.x, self.model.inputs(), strict=True)
-        return tuple(self._column(source.load(self.arrays)[:rows], wanted).take(slice(0, rows)) for source, wanted in pairs)
+        return tuple(
+            self._column(source.load(self.arrays)[:rows], wanted).take(slice(0, rows)) for source, wanted in pairs
+        )
 
     def _column(self, array: Array, wanted: Input) -> Column:
         indices = wanted.layer is not None and wanted.layer.natural_dtype == "int32"  # others compute with numbers

@@ -113,4 +113,3 @@ def digest(weights: Mapping[str, NDArray[Any]]) -> str:
     for key, array in weights.items():
         sha256.update(key.encode() + str(array.shape).encode() + array.tobytes())
     return sha256.hexdigest()
-

@@ -13,7 +13,7 @@ depends_on: Sequence[str] | None = None
 
 def upgrade() -> None:
     """Add a column to artifacts."""
-    op.add_column("artifacts", sa.Column("max_difference", sa.Float(), nullable=True))
+    op.add_column("artifacts", sa.Column("max_difference", sa.Double(), nullable=True))
 
 
 def downgrade() -> None:

@@ -318,7 +318,7 @@ def test_weights_that_unpack_to_far_more_than_the_model_holds_are_refused(tmp_pa
     target = run()
     tracemalloc.start()
     try:
-        with pytest.raises(BadFile, match="larger than the .* bytes that the model has room for"):
+        with pytest.raises(BadFile, match=r"larger than the .* bytes that the model has room for"):
             target.load_weights(path)
         assert tracemalloc.get_traced_memory()[1] < 100 * 2**20
     finally:

@@ -135,7 +135,7 @@ def test_a_file_of_a_model_can_be_loaded_into_a_part_of_another(version):
 def test_a_file_of_another_model_is_refused_with_what_each_side_has():
     model = sequential(("LSTM", {"output_dim": 2, "input_shape": [3, 4]}))
     run = training({"x": np.zeros((1, 3, 4))}, model=model, **PREDICT)
-    with pytest.raises(BadFile, match="of Keras 3, holds the layers .*dense, dense_1, .*would be lstm there"):
+    with pytest.raises(BadFile, match=r"of Keras 3, holds the layers .*dense, dense_1, .*would be lstm there"):
         run.load_weights(INTEROP / "keras3/trained_mlp/model.weights.h5")
     with pytest.raises(BadFile, match="read as one of Keras 2, holds the weights of 3 layers, but the model has 1"):
         run.load_weights(INTEROP / "keras2/trained_mlp/weights.h5")

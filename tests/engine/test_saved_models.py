@@ -1,4 +1,4 @@
-"""Whole models in one file: what Keras 1's `model.save` wrote is gone on with, and what we write is laid out like it."""
+"""Whole models in one file: what Keras 1 saved is gone on with, and what we write is laid out like it."""
 
 import json
 
