@@ -13,6 +13,7 @@ from typing import Any
 from engine.arguments import Description, Json
 from engine.compiled import Compile
 from engine.definition import Note, read_model
+from engine.dialects import translate_compile
 from engine.errors import BadArgument, BadModel, TooLarge, within
 from engine.estimate import Estimate, estimate
 from engine.limits import Limits
@@ -131,10 +132,20 @@ class _Reading:
         value = self.body.get(name)
         if value is None:
             return None
+        if cls is Compile:
+            return self.compiled(value)
         with within(name):
             if isinstance(value, Mapping) and "epochs" in value and cls is Fit:
                 value = self.renamed(name, value, "epochs", "nb_epoch")
             return cls.from_config(value)
+
+    def compiled(self, value: Any) -> Compile:
+        with within("compile"):
+            said = translate_compile(value)
+            with said.pointing():
+                compiled = Compile.from_config(said.value)
+        self.notes += [{**note, "pointer": "/compile" + note["pointer"]} for note in said.notes]
+        return compiled
 
     def renamed(self, part: str, value: Mapping[str, Any], old: str, new: str) -> dict[str, Any]:
         if new in value:

@@ -8,8 +8,30 @@ from typing import Any
 from engine.dialects import parts
 from engine.dialects.sent import Sent
 from engine.dialects.speech import Spoken
-from engine.errors import BadArgument, within
+from engine.errors import BadArgument, pointer, within
 from engine.registry import shown
+
+#: What the arguments that a layer must have are called later, to point at where one is missing.
+CALLED = {"output_dim": "units", "nb_filter": "filters", "p": "rate", "sigma": "stddev"} | dict.fromkeys(
+    ("nb_row", "nb_col", "filter_length", "kernel_dim1", "kernel_dim2", "kernel_dim3"), "kernel_size"
+)
+#: What the arguments of constraints are called later.
+BOUNDS = {"m": "max_value", "low": "min_value", "high": "max_value"}
+
+
+def _part(value: Any, given: Any, where: str) -> Any:
+    """Let an initialiser, regularizer or constraint remember where its arguments stood."""
+    if (
+        not isinstance(value, dict)
+        or not isinstance(given, Mapping)
+        or "class_name" not in given
+        or isinstance(value, Sent)
+    ):
+        return value
+    part = Sent(where)
+    for key, each in value.items():
+        part.put(key, each, f"{where}/config/{BOUNDS.get(key, key)}" if key != "name" else f"{where}/class_name")
+    return part
 
 
 class Config:
@@ -28,6 +50,7 @@ class Config:
         self.at = at
         self.spoken = spoken
         self.new = Sent(at)
+        self.new.came |= {name: f"{at}/{key}" for name, key in CALLED.items()}
         self.renamed: dict[str, str] = {}
         self.dropped: list[str] = []
 
@@ -37,9 +60,10 @@ class Config:
         Raises:
             BadArgument: It was given under another name too.
         """
-        if name in self.given and name != key:
+        if self.given.get(name) is not None and name != key:
             raise BadArgument(f"`{key}` and `{name}` mean the same; give one.")
-        self.new.put(name, value, f"{self.at}/{key}")
+        where = f"{self.at}{pointer(key)}"
+        self.new.put(name, _part(value, self.given.get(key), where), where)
         if name != key:
             self.renamed[key] = name
 
@@ -104,7 +128,7 @@ def started_with(*allowed: str) -> Way:
     def way(config: Config, key: str, value: Any) -> None:
         if value is not None and parts.initializer(value) not in allowed:
             raise BadArgument(
-                f"`{key}` must be {' or '.join(allowed)} here, but got {shown(value)}. Load weights if others are wanted."
+                f"`{key}` must be {' or '.join(allowed)} here, but got {shown(value)}. Other numbers come with weights."
             )
         config.drop(key)
 

@@ -153,7 +153,8 @@ def relu(config: Config) -> None:
         config.put("theta", told["threshold"], "threshold")
     else:
         raise BadArgument(
-            f"A ReLU may have a `negative_slope`, or a `threshold`, or a `max_value` of 6, but this one has {shown(told)}.",
+            "A ReLU may have a `negative_slope`, or a `threshold`, or a `max_value` of 6, but this one has "
+            f"{shown(told)}.",
             f"/{next(iter(told))}",
         )
 

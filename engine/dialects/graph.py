@@ -1,7 +1,7 @@
 """Functional models: those that are a row of layers, or branches that meet, are written as a Sequential is.
 
-A branch begins at an input. Where an input or the layers after it lead into several branches, they stand in each of them
-under the same names, which makes them one: a Merge takes such an input once, and its weights too.
+A branch begins at an input. Where an input or the layers after it lead into several branches, they stand in each of
+them under the same names, which makes them one: a Merge takes such an input once, and its weights too.
 """
 
 from __future__ import annotations
@@ -185,8 +185,8 @@ class _Graph:
         """Refuse a layer that cannot stand in a row, or cannot be shared."""
         if len(before) != 1 and (value["class_name"] not in (*JOINS, "Merge") or not before):
             raise BadModel(
-                f"Layer {shown(name)} ({value['class_name']}) takes {len(before)} tensors, which no layer of a Sequential "
-                f"does. {ADVICE}",
+                f"Layer {shown(name)} ({value['class_name']}) takes {len(before)} tensors, which no layer of a "
+                f"Sequential does. {ADVICE}",
                 "/inbound_nodes",
             )
         config = value.get("config")
@@ -195,8 +195,8 @@ class _Graph:
         )
         if noisy and self.uses(name) > 1:
             raise BadModel(
-                f"Layer {shown(name)} draws or remembers, and leads into several branches, where it would do so for each. "
-                "Move it into the branches.",
+                f"Layer {shown(name)} draws or remembers, and leads into several branches, where it would do so for "
+                "each. Move it into the branches.",
             )
 
 

@@ -32,14 +32,16 @@ def _through(name: str, config: Sent, spoken: Spoken, masked: bool) -> bool:
         return False
     if name in MEMORIES:
         return masked and config.get("return_sequences") is True
-    if not masked:
-        return False
-    if name == "Dense":
+    if name == "Dense" and masked:
         config["passes_mask"] = True
+    return _both_ways(config, spoken, masked) if name == "Bidirectional" else masked
+
+
+def _both_ways(config: Sent, spoken: Spoken, masked: bool) -> bool:
     inner = config.get("layer")
-    if name == "Bidirectional" and isinstance(inner, Sent) and isinstance(inner.get("config"), Sent):
-        sequences = inner["config"].get("return_sequences") is True
-        if sequences and (spoken.version == 3 or spoken.tensorflow):
-            inner["config"]["zero_masked"] = True
-        return sequences
+    inside = inner.get("config") if isinstance(inner, Sent) else None
+    if not masked or not isinstance(inside, Sent) or inside.get("return_sequences") is not True:
+        return False
+    if spoken.version == 3 or spoken.tensorflow:
+        inside["zero_masked"] = True
     return True

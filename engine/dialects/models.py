@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from engine.dialects.config import Config, translated
@@ -12,43 +10,17 @@ from engine.dialects.graph import MODELS, Node, unrolled
 from engine.dialects.masks import carry
 from engine.dialects.parts import check_dtype, check_origin
 from engine.dialects.rules import ALIASES, COMMON, REFUSED, RULES, Rule
-from engine.dialects.sent import Sent, pointer_in
+from engine.dialects.sent import Sent
 from engine.dialects.speech import Spoken, spoken
-from engine.errors import BadArgument, BadModel, DefinitionError, TooLarge, UnknownName, pointer, within
+from engine.dialects.translation import Note, Translation
+from engine.errors import BadArgument, BadModel, TooLarge, UnknownName, pointer, within
 from engine.limits import Limits
 from engine.registry import shown
 
-Note = dict[str, str]
 #: What stands beside a config and means nothing to the numbers.
 BESIDE = ("module", "registered_name", "build_config", "shared_object_id")
 #: What stands beside a whole model's.
 AROUND = (*BESIDE, "keras_version", "backend", "compile_config", "name", "trainable")
-
-
-@dataclass(frozen=True)
-class Translation:
-    """A definition in the Keras 1 form, and what was done to it.
-
-    Args:
-        value: The definition.
-        notes: What was translated, with pointers to where the client wrote it.
-    """
-
-    value: Any
-    notes: list[Note]
-
-    @contextmanager
-    def pointing(self) -> Iterator[None]:
-        """Point at what the client wrote, in refusals of the Keras 1 form."""
-        try:
-            yield
-        except DefinitionError as error:
-            error.where = pointer_in(self.value, error.where)
-            raise
-
-    def told(self, notes: list[Note]) -> list[Note]:
-        """Return all notes, with those about the Keras 1 form."""
-        return self.notes + [{**note, "pointer": pointer_in(self.value, note["pointer"])} for note in notes]
 
 
 def translate(value: Any, limits: Limits) -> Translation:
@@ -58,10 +30,10 @@ def translate(value: Any, limits: Limits) -> Translation:
         DefinitionError: Something in it cannot be said in the Keras 1 form; `where` points at the spot.
     """
     if not isinstance(value, Mapping) or not isinstance(value.get("class_name"), str):
-        return Translation(value, [])
+        return Translation(value)
     version = spoken(value)
     if version.version == 1 and value["class_name"] not in MODELS:
-        return Translation(value, [])
+        return Translation(value)
     translator = _Translator(version, limits)
     model = translator.model(value, "", 0)
     return Translation(model, translator.notes)
@@ -186,15 +158,14 @@ class _Translator:
         """Read a layer of a functional model, or a place where branches meet."""
         if node.branches:
             merge = node.merge(f"{at}/layers/{node.index}")
-            with within("config"):
-                merge["config"]["layers"] = [
-                    Sent.branch([self.node(each, at, depth) for each in branch], f"{at}/layers/{node.index}")
-                    for branch in node.branches
-                ]
+            merge["config"]["layers"] = [
+                Sent.branch([self.node(each, at, depth) for each in branch], f"{at}/layers/{node.index}")
+                for branch in node.branches
+            ]
             return merge
         with within("config", "layers", node.index):
             here = f"{at}/layers/{node.index}"
-            done = self.element(node.value, here, depth) if node.value else node.identity(here)
+            done = node.identity(here) if node.value is None else self.element(node.value, here, depth)
         if node.entry is not None:
             index, value = node.entry
             with within("config", "layers", index):
@@ -208,7 +179,8 @@ class _Translator:
         if value["class_name"] in ("Sequential", *MODELS):
             return self.model(value, at, depth + 1)
         check_origin(value)
-        name: str = ALIASES.get(value["class_name"], value["class_name"])
+        written = str(value["class_name"])
+        name = ALIASES.get(written, written)
         if name in REFUSED and self.speech.version > 1:
             raise UnknownName(f"{shown(name)} cannot be used here. {REFUSED[name]}", "/class_name")
         return self.layer(name, value, at, depth)
@@ -265,19 +237,21 @@ def _feed(first: Any, declared: Sent) -> None:
         return
     if not isinstance(config, Sent):
         return
-    dtype = declared.get("input_dtype")
-    if first.get("class_name") == "Embedding" and dtype == "float32":
-        declared = _without(declared, "input_dtype")  # later Keras hands indices over as floats
+    if first.get("class_name") == "Embedding":
+        declared = _indices(declared)
     for key, value in declared.items():
         if key not in config:
             config.put(key, value, declared.came[key])
 
 
-def _without(sent: Sent, key: str) -> Sent:
-    rest = Sent(sent.origin)
-    for each in sent:
-        if each != key:
-            rest.put(each, sent[each], sent.came[each])
+def _indices(declared: Sent) -> Sent:
+    """Say what an Embedding takes as Keras 1 does: indices, which later Keras may hand over as floats."""
+    rest, shape = Sent(declared.origin), declared.get("batch_input_shape")
+    for key, value in declared.items():
+        if (key, value) != ("input_dtype", "float32"):
+            rest.put(key, value, declared.came[key])
+    if isinstance(shape, list) and len(shape) == 2:
+        rest.put("input_length", shape[1], declared.came["batch_input_shape"])
     return rest
 
 
@@ -291,9 +265,10 @@ def _one_direction(config: Config) -> None:
         inner["name"] = inner["name"].removeprefix("forward_") or inner["name"]
     if backward is None:
         return
-    rest = dict(backward.get("config", {})) if isinstance(backward, Mapping) else {}
     twin = {**inner, "go_backwards": not inner.get("go_backwards", False), "name": None}
-    if backward.get("class_name") != forward["class_name"] or {**rest, "name": None} != twin:
+    other = backward.get("config") if isinstance(backward, Mapping) else None
+    same = isinstance(other, Mapping) and {**other, "name": None} == twin
+    if not same or backward.get("class_name") != forward["class_name"]:
         raise BadArgument(
             "The layer that goes backwards must be the twin of `layer`, with `go_backwards` the other way round.",
             "/backward_layer",

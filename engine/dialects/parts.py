@@ -25,14 +25,14 @@ def check_origin(value: Mapping[str, Any]) -> None:
     module, name = value.get("module"), value.get("registered_name")
     if module is not None and not (isinstance(module, str) and MODULE.fullmatch(module)):
         raise BadArgument(
-            f'`module` must be one of Keras\'s own, such as "keras.layers", but got {shown(module)}. Nothing is imported '
-            "from a definition; what is no part of Keras cannot be used here.",
+            f'`module` must be one of Keras\'s own, such as "keras.layers", but got {shown(module)}. Nothing is '
+            "imported from a definition; what is no part of Keras cannot be used here.",
             "/module",
         )
     if name is not None and name != value.get("class_name"):
         raise BadArgument(
-            f"`registered_name` must be null or the class's own name, but got {shown(name)}: classes of your own cannot "
-            "be used here.",
+            f"`registered_name` must be null or the class's own name, but got {shown(name)}: classes of your own "
+            "cannot be used here.",
             "/registered_name",
         )
 
@@ -181,9 +181,7 @@ def regularizer(value: Any, on_output: bool = False) -> Any:
         return {"name": name, "l1": 0.01, "l2": 0.01}
     class_name, config = (SHORT.get(value, value), {}) if isinstance(value, str) else _opened(value, "regularizer")
     if class_name not in REGULARIZERS:
-        raise BadArgument(
-            f"There is no regularizer {shown(class_name)} here; there are L1, L2 and L1L2.", "/class_name"
-        )
+        raise BadArgument(f"There is no regularizer {shown(class_name)} here; there are L1, L2 and L1L2.")
     return {"name": name, "l1": 0.0, "l2": 0.0} | taken(config, REGULARIZERS[class_name])
 
 

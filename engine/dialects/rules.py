@@ -251,8 +251,8 @@ REFUSED: dict[str, str] = {
     ),
     **dict.fromkeys(
         ("CuDNNLSTM", "CuDNNGRU"),
-        'Write an LSTM with `recurrent_activation` "sigmoid", or a GRU with it and `reset_after` true: they compute the '
-        "same on any device.",
+        'Write an LSTM with `recurrent_activation` "sigmoid", or a GRU with it and `reset_after` true: they compute '
+        "the same on any device.",
     ),
     **dict.fromkeys(
         ("Attention", "AdditiveAttention", "MultiHeadAttention", "GroupQueryAttention"),
