@@ -69,7 +69,8 @@ def _leaves(layer: Layer, input_shape: Shape) -> Iterator[tuple[Layer, Shape]]:
 
 
 def _all(model: Sequential) -> Iterator[tuple[Layer, Shape]]:
-    yield model.layers[0], ()
+    if model.layers[0].transparent:
+        yield model.layers[0], ()
     for placed in model.leaves():
         yield from _leaves(placed.layer, placed.input_shape)
 
