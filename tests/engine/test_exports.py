@@ -159,7 +159,7 @@ IMAGES = {"input_shape": [4, 5, 3], "dim_ordering": "tf"}
         ("keras3", [("MaxPooling2D", {**IMAGES, "border_mode": "same"})], "places the windows elsewhere"),
         ("keras3", [("LSTM", {"output_dim": 2, "input_shape": [5, 3], "activation": "hard_sigmoid"})], "another slope"),
         ("keras1", [("Dense", {"output_dim": 3, "input_dim": 3, "activation": "gelu"})], "activation 'gelu'"),
-        ("keras1", [("GRU", {"output_dim": 2, "input_shape": [5, 3], **AFTER})], "reset_after True"),
+        ("keras1", [("GRU", {"output_dim": 2, "input_shape": [5, 3], **AFTER})], "which Keras 1.2.2 does not know"),
         ("keras1", [("Dense", {"output_dim": 2, "input_dim": 3, "init": {"name": "Constant"}})], "has init"),
         ("keras1", [("Lambda", {"function": "lambda x: x ** 2", "input_shape": [3]})], "has function"),
         ("onnx", [LONG], "go 500 steps in all, which are written one by one; 256 may be"),

@@ -35,10 +35,10 @@ def main(root, answers):
         model = load_model(path)
         convert_all_kernels_in_model(model)
         x = inputs(data)
-        size = model.input_shape[0] if isinstance(model.input_shape, tuple) else None
-        predicted = model.predict(x, batch_size=size or 32)
+        size = int(data["batch"])
+        predicted = model.predict(x, batch_size=size)
         difference = float(np.abs(predicted - data["ours"]).max())
-        losses = model.fit(x, data["y"], nb_epoch=2, batch_size=size or 16, shuffle=False, verbose=0).history["loss"]
+        losses = model.fit(x, data["y"], nb_epoch=2, batch_size=size, shuffle=False, verbose=0).history["loss"]
         print("%-28s %.2e %s" % (case, difference, losses))
         if answers:
             if not os.path.isdir(answers):

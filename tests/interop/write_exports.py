@@ -49,6 +49,7 @@ def write(folder: Path, case: str, program: str) -> None:
     exporting.export(run, program, folder / exports.EXPORTS[program])
     run.reset_states()
     data = {name: value for name, value in golden.data.items() if name == "x" or name.startswith("x_")}
+    data["batch"] = np.array(golden.body()["fit"]["batch_size"])
     np.savez(folder / "data.npz", y=golden.data["y"], ours=run.predict(Notebook()), **data)
     print(case)
 
