@@ -13,6 +13,7 @@ from engine.arguments import Description, Json, default_of, kinds
 from engine.callbacks import CALLBACKS
 from engine.compiled import Compile
 from engine.constraints import CONSTRAINTS
+from engine.exports import EXPORTS
 from engine.expressions import callable_functions
 from engine.initializations import INITIALIZATIONS
 from engine.layer import LAYERS
@@ -47,6 +48,7 @@ def capabilities() -> Json:
         "fit": describe(Fit),
         "evaluate": describe(Evaluate),
         "predict": describe(Predict),
+        "exports": dict(EXPORTS),
     }
 
 

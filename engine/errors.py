@@ -12,7 +12,8 @@ EngineError
     ├── BadData          a value in the data is out of range
     ├── Diverged         the loss is no longer a number
     ├── BadFile          a weight file is damaged, or of another model
-    └── Unavailable      the worker lacks what the job needs
+    ├── Unavailable      the worker lacks what the job needs
+    └── NotExported      a trained model could not be written for another program
 """
 
 from collections.abc import Iterator
@@ -102,6 +103,10 @@ class Unavailable(RunError):
     """The worker lacks what the job needs."""
 
     class_ = "unavailable"
+
+
+class NotExported(RunError):
+    """A trained model could not be written for another program."""
 
 
 @contextmanager

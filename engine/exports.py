@@ -19,6 +19,8 @@ from engine.registry import shown
 EXPORTS = {"keras1": "model.h5", "keras3": "model.keras", "onnx": "model.onnx"}
 #: A recurrent layer is written for ONNX step by step; so many steps may be written in all.
 MAX_STEPS = 256
+#: A model of more numbers than that is written for other programs only when asked for.
+MAX_UNASKED = 25_000_000
 #: Arguments and values that Keras 1.2.2 does not know.
 NOT_IN_KERAS_1 = {
     "zero_masked", "reset_after", "center", "scale", "version", "passes_mask", "per_sample", "inner_border_mode",
@@ -29,10 +31,11 @@ ACTIVATIONS_OF_KERAS_1 = {
 
 
 def chosen(model: Sequential, wanted: Sequence[str] | None) -> list[str]:
-    """List what is written for a job: what it asks for, or a file of Keras 1 where that can say the model."""
+    """List what is written for a job: what it asks for, or a file of Keras 1 if that can say the model and it is small."""
     if wanted is not None:
         return list(wanted)
-    return [] if reason(model, "keras1") else ["keras1"]
+    is_small = sum(each.size for each in model.all_weights) <= MAX_UNASKED
+    return ["keras1"] if is_small and not reason(model, "keras1") else []
 
 
 def check(model: Sequential, wanted: Sequence[str]) -> None:

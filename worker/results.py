@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from core.tables import finite
+from engine.errors import NotExported
 from engine.exports import EXPORTS, chosen
 from engine.training import exporting
 from engine.training.loop import Training
@@ -37,7 +38,10 @@ def leave(training: Training, definition: dict[str, Any], store: Store) -> None:
     store("weights.h5", lambda path: training.save_weights(path, "hdf5"))
     store("weights.safetensors", lambda path: training.save_weights(path, "safetensors"))
     for export in chosen(training.plan.model, definition.get("exports")):
-        store(EXPORTS[export], partial(exporting.export, training, export))
+        try:
+            store(EXPORTS[export], partial(exporting.export, training, export))
+        except NotExported as error:
+            training.warn(str(error))
     if "fit" in definition:
         store(OPTIMIZER, training.save_optimizer)
         store("history.json", lambda path: write_json(path, finite(training.history)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.errors import Unavailable
+from engine.errors import NotExported, Unavailable
 from engine.files import hdf5, keras3_models
 from engine.training import weights
 from engine.training.loop import Training
@@ -23,6 +24,7 @@ NEEDED = ("onnx", "onnxscript", "onnxruntime")
 SAMPLES = 32
 
 Arrays = tuple[Tensor, ...]
+log = logging.getLogger(__name__)
 
 
 def check(exports: list[str]) -> None:
@@ -45,9 +47,23 @@ def export(training: Training, name: str, path: Path) -> float | None:
 
     Returns:
         The largest difference between our predictions and the file's; None if none of them is a number.
+
+    Raises:
+        NotExported: It could not be written, or not run; what was trained is none the worse for it.
     """
     x = training.sample(SAMPLES)
-    return _difference(_predicted(training, x), WRITERS[name](training, path, x))
+    try:
+        return _difference(_predicted(training, x), WRITERS[name](training, path, x))
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # of the many kinds that torch's exporter and onnxruntime have
+        log.exception("%s could not be written", path.name)
+        raise NotExported(f"{path.name} could not be written, and is left out: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    lines = [*str(error).strip().splitlines(), type(error).__name__]
+    return lines[0][:200]
 
 
 def _predicted(training: Training, x: Arrays) -> NDArray[Any]:

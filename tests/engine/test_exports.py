@@ -188,6 +188,9 @@ def test_unless_told_a_file_of_keras_1_is_written_where_that_can_say_the_model()
     assert exports.chosen(plain, None) == ["keras1"]
     assert exports.chosen(later, None) == []
     assert exports.chosen(plain, ["onnx"]) == ["onnx"]
+    large = model_of(("Dense", {"output_dim": 6000, "input_dim": 6000}))
+    assert exports.chosen(large, None) == []
+    assert exports.chosen(large, ["keras1"]) == ["keras1"]
 
 
 def test_every_golden_model_without_a_function_can_be_said_in_keras_1():

@@ -60,6 +60,22 @@ def test_a_worker_that_cannot_write_onnx_says_so_before_it_trains(run, make_job,
     assert read(job_id, "epochs") == []
 
 
+def test_an_export_that_fails_is_left_out_and_the_job_has_succeeded(run, make_job, dataset, read, monkeypatch):
+    def broken(*_):
+        raise ValueError("no such thing\nand much more")
+
+    monkeypatch.setitem(exporting.WRITERS, "onnx", broken)
+    job_id = make_job(training(dataset, nb_epoch=1, exports=["onnx", "keras1"]))
+    run()
+
+    assert read(job_id).state == "succeeded"
+    names = {row.name for row in read(job_id, "artifacts")}
+    assert "model.onnx" not in names
+    assert {"model.h5", "weights.h5", "receipt.json"} <= names
+    told = [each.data["detail"] for each in read(job_id, "events", 0, 100) if each.type == "warning"]
+    assert told == ["model.onnx could not be written, and is left out: no such thing"]
+
+
 @pytest.mark.parametrize("optimizer", [True, False])
 def test_a_job_goes_on_with_the_optimizer_of_a_model_that_keras_saved(
     run, make_job, make_dataset, make_weights, blob_of, read, optimizer, tmp_path
