@@ -22,16 +22,16 @@ MAX_STEPS = 256
 #: A model of more numbers than that is written for other programs only when asked for.
 MAX_UNASKED = 25_000_000
 #: Arguments and values that Keras 1.2.2 does not know.
-NOT_IN_KERAS_1 = {
-    "zero_masked", "reset_after", "center", "scale", "version", "passes_mask", "per_sample", "inner_border_mode",
-}  # fmt: skip
-ACTIVATIONS_OF_KERAS_1 = {
-    "linear", "relu", "sigmoid", "hard_sigmoid", "tanh", "softplus", "softsign", "elu", "softmax",
-}  # fmt: skip
+NOT_IN_KERAS_1 = frozenset(
+    ("zero_masked", "reset_after", "center", "scale", "version", "passes_mask", "per_sample", "inner_border_mode")
+)
+ACTIVATIONS_OF_KERAS_1 = frozenset(
+    ("linear", "relu", "sigmoid", "hard_sigmoid", "tanh", "softplus", "softsign", "elu", "softmax")
+)
 
 
 def chosen(model: Sequential, wanted: Sequence[str] | None) -> list[str]:
-    """List what is written for a job: what it asks for, or a file of Keras 1 if that can say the model and it is small."""
+    """List what is written for a job: what it asks for, or a file of Keras 1 for a small model that it can say."""
     if wanted is not None:
         return list(wanted)
     is_small = sum(each.size for each in model.all_weights) <= MAX_UNASKED

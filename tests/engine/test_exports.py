@@ -18,10 +18,20 @@ INTEROP = Path(__file__).parent.parent / "interop"
 KERAS_1 = sorted(path.stem for path in (INTEROP / "keras1").glob("*.json"))
 KERAS_3 = json.loads((INTEROP / "keras3_exports.json").read_text())["max_difference"]
 #: One of each kind of computation that a graph of ONNX has to say.
-GRAPHS = (
-    "bidirectional_gru_ave conv2d_full_k24_s11 deconv2d_same_s2 embedding lambda_square locally_connected1d "
-    "lstm_maskzero_left maxpooling2d_same_p22_sx merge_cos_dense nested_sequential_dense prelu_shared srelu"
-).split()
+GRAPHS = [
+    "bidirectional_gru_ave",
+    "conv2d_full_k24_s11",
+    "deconv2d_same_s2",
+    "embedding",
+    "lambda_square",
+    "locally_connected1d",
+    "lstm_maskzero_left",
+    "maxpooling2d_same_p22_sx",
+    "merge_cos_dense",
+    "nested_sequential_dense",
+    "prelu_shared",
+    "srelu",
+]
 
 
 def exported(case, name, tmp_path):
@@ -73,7 +83,7 @@ def test_real_keras_3_predicts_from_our_files_what_we_predict(case):
 
 @pytest.mark.parametrize("case", sorted(KERAS_3))
 def test_a_file_of_keras_3_is_read_back_to_the_same_predictions(case, tmp_path):
-    run, path, difference = exported(case, "keras3", tmp_path)
+    _, path, difference = exported(case, "keras3", tmp_path)
     assert difference is not None
     assert difference < 1e-6
     with zipfile.ZipFile(path) as archive:
