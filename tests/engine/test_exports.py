@@ -7,6 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import torch
 
 from engine import exports
 from engine.definition import read_model
@@ -44,19 +45,25 @@ def exported(case, name, tmp_path):
 
 
 @pytest.mark.parametrize("case", KERAS_1)
-def test_the_original_keras_1_loads_our_models_and_goes_on_as_we_do(case):
+def test_the_original_keras_1_loads_our_models_and_goes_on_as_we_do(case, tmp_path):
     """What Keras 1.2.2 computed from the file that we had written: see `tests/interop/README.md`."""
     answer = json.loads((INTEROP / "keras1" / f"{case}.json").read_text())
     assert answer["max_difference"] < 1e-5
     golden = Golden(case)
+    first = golden.training()
+    first.fit(Notebook())
+    first.save_model(tmp_path / "model.h5")
     body = golden.body()
-    body["fit"] = body["fit"] | {"nb_epoch": body["fit"]["nb_epoch"] + 2}
+    body["fit"] = body["fit"] | {"nb_epoch": 2}
     run = training(golden.data, stop_on_nan=False, **body)
-    run.load_weights(golden.folder / "initial.h5", kernels="theano")
+    run.load_weights(tmp_path / "model.h5")
+    run.load_optimizer(tmp_path / "model.h5")
+    if "slot:m_schedule" in run.state:  # the original begins its product of momenta anew, and we do not
+        run.state["slot:m_schedule"] = torch.ones(())
 
     run.fit(Notebook())
 
-    np.testing.assert_allclose(run.history["series"]["loss"][-2:], answer["losses"], rtol=1e-4)
+    np.testing.assert_allclose(run.history["series"]["loss"], answer["losses"], rtol=1e-4)
 
 
 def test_the_originals_answers_cover_every_optimizer_and_many_layouts():
