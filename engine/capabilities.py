@@ -13,7 +13,11 @@ from engine.arguments import Description, Json, default_of, kinds
 from engine.callbacks import CALLBACKS
 from engine.compiled import Compile
 from engine.constraints import CONSTRAINTS
+<<<<<<< HEAD
 from engine.exports import EXPORTS
+=======
+from engine.dialects import REFUSED, later_names
+>>>>>>> wt-dialects
 from engine.expressions import callable_functions
 from engine.initializations import INITIALIZATIONS
 from engine.layer import LAYERS
@@ -29,6 +33,7 @@ def capabilities() -> Json:
     """Describe every layer, optimizer, loss, metric and callback, with arguments in Keras 1's order."""
     return {
         "layers": _classes(LAYERS),
+        "later_keras": {"layers": later_names(), "refused": REFUSED},
         "optimizers": _classes(OPTIMIZERS),
         "losses": _functions(OBJECTIVES),
         "metrics": _functions(METRICS)

@@ -268,13 +268,19 @@ def _check_size(model: Sequential, limits: Limits) -> None:
             )
 
 
+def _is_width(declared: Layer, real: Shape) -> bool:
+    """Tell whether a layer declares no more than the width it gets, as the normal form does."""
+    whole = declared.input_shape or declared.batch_input_shape
+    return whole is None and getattr(declared, "input_dim", None) == real[-1]
+
+
 def _translations(given: Sequential, settled: Sequential) -> list[Note]:
     """Say where a declaration was replaced by what the layers before it really give."""
     notes = []
     for index, (before, after) in enumerate(zip(given.layers, settled.layers, strict=True)):
         said = before.first_shape() if index else None
         real = settled.placed[index].input_shape
-        if said is not None and said[1:] != real[1:]:
+        if said is not None and said[1:] != real[1:] and not _is_width(before, real):
             notes.append(
                 {
                     "pointer": pointer("config", index, "config"),

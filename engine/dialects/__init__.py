@@ -7,6 +7,7 @@ name, and nothing is passed over: what means nothing to the numbers is named in 
 
 from engine.dialects.compiling import translate_compile
 from engine.dialects.models import translate
+from engine.dialects.rules import REFUSED, later_names
 from engine.dialects.translation import Translation
 
-__all__ = ["Translation", "translate", "translate_compile"]
+__all__ = ["REFUSED", "Translation", "later_names", "translate", "translate_compile"]

@@ -59,7 +59,9 @@ class _Translator:
         if not depth:
             self.head(value)
         for key, each in value.items():
-            if key not in (*AROUND, "class_name", "config", "inbound_nodes") or (key == "trainable" and depth):
+            if key not in (*AROUND, "class_name", "config", "inbound_nodes") or (
+                key in ("name", "trainable") and depth
+            ):
                 new.put(key, each, at + pointer(key))
         new.put("class_name", "Sequential", at + "/class_name")
         self.layers(value, new, at, depth)
@@ -98,6 +100,10 @@ class _Translator:
             elements, place, steps = config.get("layers"), place + "/layers", ("config", "layers")
         with within(*steps):
             new.put("config", self.row(elements, place, depth), place)
+        if isinstance(config, Mapping) and isinstance(config.get("build_input_shape"), list):
+            built = Sent(f"{at}/config")
+            built.put("batch_input_shape", config["build_input_shape"], f"{at}/config/build_input_shape")
+            _feed(next(iter(new["config"] or ()), None), built)
 
     def around(self, config: Mapping[str, Any], new: Sent, at: str, depth: int) -> None:
         """Read what a Sequential's config holds beside its layers."""
@@ -236,6 +242,8 @@ def _feed(first: Any, declared: Sent) -> None:
         _feed(config[0], declared)
         return
     if not isinstance(config, Sent):
+        return
+    if {"batch_input_shape", "input_shape", "input_dim"} & set(config) and first.get("class_name") != "Embedding":
         return
     if first.get("class_name") == "Embedding":
         declared = _indices(declared)

@@ -230,7 +230,12 @@ ALIASES = {
     "Convolution3D": "Conv3D",
     "SeparableConvolution2D": "SeparableConv2D",
     "Convolution2DTranspose": "Conv2DTranspose",
-    **{f"{kind}Pool{rank}D": f"{kind}Pooling{rank}D" for kind in ("Max", "Avg") for rank in (1, 2, 3)},
+    **{
+        f"{where}{short}Pool{rank}D": f"{where}{kind}Pooling{rank}D"
+        for where in ("", "Global")
+        for short, kind in (("Max", "Max"), ("Avg", "Average"))
+        for rank in (1, 2, 3)
+    },
 }
 
 _WITHOUT = "Keras 1 has no such layer."
@@ -274,3 +279,8 @@ REFUSED: dict[str, str] = {
     "Normalization": f"{_WITHOUT} Normalise the data before the upload, or use Rescaling or BatchNormalization.",
     "Identity": "Leave it out: it does nothing.",
 }
+
+
+def later_names() -> dict[str, str]:
+    """Map every layer of later Keras that can be read to the layer of Keras 1 that it becomes."""
+    return {name: RULES[known].name for name, known in sorted({**{each: each for each in RULES}, **ALIASES}.items())}

@@ -11,7 +11,7 @@ from typing import Any
 LATER = frozenset(
     {"units", "filters", "kernel_size", "use_bias", "kernel_initializer", "recurrent_initializer", "rate", "padding"}
     | {"embeddings_initializer", "data_format", "recurrent_activation", "stddev", "negative_slope", "dilation_rate"}
-    | {"kernel_regularizer", "recurrent_dropout", "reset_after", "center", "alpha_initializer"}
+    | {"kernel_regularizer", "recurrent_dropout", "alpha_initializer", "time_major"}
 )
 #: Classes whose `padding` is Keras 1's too.
 PADDED = frozenset({"ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D"})

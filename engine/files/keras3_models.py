@@ -175,14 +175,13 @@ class _Graph:
         return name
 
 
-def scaled(model: Sequential, weights: Mapping[str, NDArray[Any]], back: bool = False) -> dict[str, NDArray[Any]]:
+def scaled(model: Sequential, weights: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Make the weights of gates larger whose hard_sigmoid is Keras 1's: Keras 3's is as much less steep."""
-    times = 1 / STEEPER if back else STEEPER
     changed = dict(weights)
     for prefix, layer in _leaves(model, model.placed[0].input_shape, ""):
         if getattr(layer, "inner_activation", "") == "hard_sigmoid":
             for key in [each for each in weights if each.startswith(prefix)]:
-                changed[key] = _steeper(layer, key.removeprefix(prefix), weights[key], times)
+                changed[key] = _steeper(layer, key.removeprefix(prefix), weights[key])
     return changed
 
 
@@ -193,13 +192,13 @@ def _leaves(layer: Layer, input_shape: Shape, prefix: str) -> list[tuple[str, La
     return [each for p in parts for each in _leaves(p.layer, p.input_shape, f"{prefix}{p.layer.name}/")]
 
 
-def _steeper(layer: Any, name: str, array: NDArray[Any], times: float) -> NDArray[Any]:
+def _steeper(layer: Any, name: str, array: NDArray[Any]) -> NDArray[Any]:
     plain = "h" if type(layer).__name__ == "GRU" else "c"  # what is no gate
     gate = name.partition("_")[2]
     if gate:
-        return array if gate == plain else array * np.float32(times)
+        return array if gate == plain else array * np.float32(STEEPER)
     width = array.shape[-1] // len(layer.joined)
-    factors = np.repeat([1.0 if each == plain else times for each in layer.joined], width)
+    factors = np.repeat([1.0 if each == plain else STEEPER for each in layer.joined], width)
     return array * factors.astype(np.float32)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,13 +15,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from engine.definition import read_model
 from engine.errors import NotExported, Unavailable
-from engine.files import hdf5, keras3_models
+from engine.files import archive, hdf5, keras3_models
+from engine.limits import Limits
 from engine.training import weights
 from engine.training.loop import Training
+from engine.training.step import Step
 
 #: What must be installed to write and to run ONNX.
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
+#: A model that was trained is not refused for its size.
+UNBOUNDED = Limits(max_layers=sys.maxsize, max_parameters=sys.maxsize)
 #: So many samples are predicted to compare.
 SAMPLES = 32
 
@@ -84,10 +91,14 @@ def _keras1(training: Training, path: Path, x: Arrays) -> NDArray[Any]:
 
 
 def _keras3(training: Training, path: Path, x: Arrays) -> NDArray[Any]:
-    model = training.plan.model
-    keras3_models.write(path, model, training.weights())
-    read = weights.load(path, model, "tensorflow", by_name=False, into=None)
-    return _of_weights(training, keras3_models.scaled(model, read, back=True), x)
+    keras3_models.write(path, training.plan.model, training.weights())
+    config = json.loads(archive.read(path, archive.CONFIG, path.stat().st_size).read())
+    model, _ = read_model(config, UNBOUNDED)
+    step = Step(model, None, training.device)
+    arrays = weights.initial(model, 0) | weights.load(path, model, "tensorflow", by_name=False, into=None)
+    state = step.start({key: torch.from_numpy(each).to(training.device) for key, each in arrays.items()})
+    with torch.no_grad():
+        return step.predict(state, x)[0].cpu().numpy()
 
 
 def _onnx(training: Training, path: Path, x: Arrays) -> NDArray[Any]:

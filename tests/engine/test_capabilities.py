@@ -57,6 +57,14 @@ def test_capabilities_are_json_and_name_aliases():
     assert set(told["callbacks"]) == {"EarlyStopping", "LearningRateScheduler", "ModelCheckpoint", "ReduceLROnPlateau"}
 
 
+def test_capabilities_name_the_layers_of_later_keras_that_are_read_and_those_that_are_not():
+    told = capabilities()["later_keras"]
+    assert told["layers"]["Conv2DTranspose"] == "Deconvolution2D"
+    assert set(told["layers"].values()) <= set(LAYERS)
+    assert "BatchNormalization" in told["refused"]["LayerNormalization"]
+    assert not set(told["refused"]) & set(told["layers"])
+
+
 def test_capabilities_name_what_a_custom_loss_may_call():
     assert capabilities()["backend"]["mean"] == ["x", "axis", "keepdims"]
     assert capabilities()["backend"]["epsilon"] == []

@@ -37,9 +37,10 @@ def test_the_shapes_and_parameters_are_theirs(recorded):
 
 def test_the_keras_1_form_reads_back_to_itself(recorded):
     once, _ = read_model(recorded.model)
-    again, _ = read_model(once.definition())
+    again, notes = read_model(once.definition())
 
     assert again.definition() == once.definition()
+    assert notes == []
 
 
 def test_predictions_are_theirs_within_1e_5(recorded):

@@ -18,20 +18,17 @@ from tests.engine.yard import GOLDEN, Golden, Notebook, sequential, training
 INTEROP = Path(__file__).parent.parent / "interop"
 KERAS_1 = sorted(path.stem for path in (INTEROP / "keras1").glob("*.json"))
 KERAS_3 = json.loads((INTEROP / "keras3_exports.json").read_text())["max_difference"]
-#: One of each kind of computation that a graph of ONNX has to say.
+SLOW = pytest.mark.slow
+#: One of each kind of computation that a graph of ONNX has to say; steps that are written one by one take their time.
 GRAPHS = [
-    "bidirectional_gru_ave",
-    "conv2d_full_k24_s11",
-    "deconv2d_same_s2",
-    "embedding",
-    "lambda_square",
-    "locally_connected1d",
-    "lstm_maskzero_left",
-    "maxpooling2d_same_p22_sx",
-    "merge_cos_dense",
-    "nested_sequential_dense",
-    "prelu_shared",
-    "srelu",
+    *("deconv2d_same_s2", "embedding", "lambda_square", "merge_cos_dense", "srelu"),
+    *(
+        pytest.param(case, marks=SLOW)
+        for case in (
+            *("bidirectional_gru_ave", "conv2d_full_k24_s11", "locally_connected1d", "lstm_maskzero_left"),
+            *("maxpooling2d_same_p22_sx", "nested_sequential_dense", "prelu_shared", "image_captioning"),
+        )
+    ),
 ]
 
 
