@@ -13,11 +13,8 @@ from engine.arguments import Description, Json, default_of, kinds
 from engine.callbacks import CALLBACKS
 from engine.compiled import Compile
 from engine.constraints import CONSTRAINTS
-<<<<<<< HEAD
-from engine.exports import EXPORTS
-=======
 from engine.dialects import REFUSED, later_names
->>>>>>> wt-dialects
+from engine.exports import EXPORTS
 from engine.expressions import callable_functions
 from engine.initializations import INITIALIZATIONS
 from engine.layer import LAYERS
