@@ -58,6 +58,8 @@ class Node:
         new, config = Sent(at), Sent(f"{at}/config")
         with within("config", "layers", self.index):
             check_origin(value)
+            if not isinstance(given, Mapping):
+                raise BadArgument(f"The config of a layer must be an object, but got {shown(given)}.", "/config")
             if value["class_name"] == "Merge":
                 for key, each in given.items():
                     config.put(key, each, f"{at}/config/{key}")

@@ -211,15 +211,16 @@ class _Translator:
         return new
 
     def held(self, config: Config, depth: int) -> None:
-        """Read a layer that another one holds."""
+        """Read the layers that another one holds."""
+        if depth >= self.limits.max_depth and {"layer", "layers"} & set(config.new):
+            raise TooLarge(f"Models may be nested {self.limits.max_depth} deep.")
         for key in ("layer", "backward_layer"):
-            inner = config.get(key)
-            if not isinstance(inner, Mapping):
-                continue
-            if depth >= self.limits.max_depth:
-                raise TooLarge(f"Models may be nested {self.limits.max_depth} deep.")
-            with within(key):
-                config.new[key] = self.element(inner, f"{config.at}/{key}", depth + 1)
+            if isinstance(inner := config.get(key), Mapping):
+                with within(key):
+                    config.new[key] = self.element(inner, f"{config.at}/{key}", depth + 1)
+        if config.class_name == "Merge":
+            with within("layers"):
+                config.new["layers"] = self.row(config.get("layers"), f"{config.at}/layers", depth + 1)
         if config.class_name == "Bidirectional":
             _one_direction(config)
 

@@ -126,6 +126,9 @@ def test_a_shortcut_is_a_merge_of_branches_that_share_what_they_begin_with():
         ([ENTRY, ("a", plain("a", units=4), ["y"])], "a", "/config/layers"),
         ([ENTRY, ENTRY, ("a", plain("a", units=4), ["x"])], "a", "/config/layers/1/config/name"),
         ([ENTRY, ("a", plain("a", units=0), ["x"])], "a", "/config/layers/1/config/units"),
+        ([*BRANCHES[:3], ("s", {"class_name": "Add", "config": [1]}, ["a", "b"])], "s", "/config/layers/3/config"),
+        ([*BRANCHES[:3], ("s", plain("s", "Add", axis=1), ["a", "b"])], "s", "/config/layers/3/config/axis"),
+        ([*BRANCHES[:3], ("s", plain("s", "Concatenate", axis=9), ["a", "b"])], "s", "/config/layers/3/config/axis"),
     ],
 )
 def test_a_graph_that_is_no_row_is_refused_where_it_is_none(layers, output, where):

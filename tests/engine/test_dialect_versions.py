@@ -169,3 +169,14 @@ def test_a_nested_model_keeps_its_name_and_rest():
 
     assert read.layers[0].name == "inner"
     assert read.summary()["parameters"] == {"trainable": 4, "frozen": 15, "total": 19}
+
+
+def test_branches_of_a_merge_may_be_in_later_words():
+    branches = [sequential(("Dense", {"units": width, "input_shape": [4]})) for width in (2, 3)]
+    definition = sequential(("Merge", {"layers": branches, "mode": "concat"}), ("Dense", {"output_dim": 1}))
+
+    assert read_model(definition)[0].placed[0].output_shape == (None, 5)
+    branches[1]["config"][0]["config"]["units"] = 0
+    with pytest.raises(BadArgument) as refusal:
+        read_model(definition)
+    assert refusal.value.where == "/config/0/config/layers/1/config/0/config/units"

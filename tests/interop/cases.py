@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.arguments import Shape
-from engine.layer import Layer, Weight
+from engine.layer import Weight
 from engine.model import Placed, Sequential
 
 HERE = Path(__file__).parent
@@ -65,7 +64,3 @@ def laid(kind: str, array: np.ndarray, weight: Weight) -> np.ndarray:
     if weight.filters_lead and array.ndim == 4:
         array = array.transpose(3, 2, 0, 1)
     return array.reshape(weight.shape)
-
-
-def shape_of(layer: Layer) -> Shape | None:
-    return layer.first_shape()
