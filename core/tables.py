@@ -327,6 +327,8 @@ class Artifact(Base):
     sha256: Mapped[str]
     format: Mapped[str]
     blob: Mapped[str]
+    #: How far its predictions were from ours, at most, when it was made for another program.
+    max_difference: Mapped[float | None]
 
 
 class Worker(Base):

@@ -14,6 +14,7 @@ from engine.callbacks import CALLBACKS
 from engine.compiled import Compile
 from engine.constraints import CONSTRAINTS
 from engine.dialects import REFUSED, later_names
+from engine.exports import EXPORTS
 from engine.expressions import callable_functions
 from engine.initializations import INITIALIZATIONS
 from engine.layer import LAYERS
@@ -49,6 +50,7 @@ def capabilities() -> Json:
         "fit": describe(Fit),
         "evaluate": describe(Evaluate),
         "predict": describe(Predict),
+        "exports": dict(EXPORTS),
     }
 
 

@@ -103,6 +103,15 @@ class Input:
     layer: Layer | None = field(default=None, compare=False, repr=False)
 
 
+@dataclass(frozen=True)
+class Part:
+    """A layer that another one is made of: what Keras 3 calls its place there, and what comes in."""
+
+    role: str
+    layer: Layer
+    input_shape: Shape
+
+
 @dataclass(frozen=True, kw_only=True)
 class Layer(Description):
     """One step of a model: a frozen description that also knows its arithmetic.
@@ -206,6 +215,10 @@ class Layer(Description):
 
     def memories(self, input_shape: Shape) -> Iterator[Memory]:
         """List what it keeps from one batch to the next; only a stateful layer keeps anything."""
+        return iter(())
+
+    def parts(self, input_shape: Shape) -> Iterator[Part]:
+        """List the layers whose weights are its own, under `layer/weight`; by default there are none."""
         return iter(())
 
     def values(self, input_shape: Shape) -> int:

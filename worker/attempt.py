@@ -19,6 +19,7 @@ from core.settings import Settings
 from core.tables import JobState
 from engine.limits import Limits
 from engine.plan import Plan
+from engine.training import exporting
 from engine.training.loop import Training
 from worker import failures
 from worker.inputs import Cache, Inputs
@@ -119,6 +120,7 @@ class Attempt:
     def _work(self) -> dict[str, float] | None:
         self._obey(self._assignment.wish)
         plan = Plan.read(self._assignment.definition, self._inputs.describe, self._tools.limits)
+        exporting.check(self._assignment.definition.get("exports") or [])
         training = Training(plan, self._inputs.load, seed=self._assignment.seed, device=self._tools.device)
         self._begin(training)
         self._training = training
@@ -170,7 +172,8 @@ class Attempt:
             by_name, into = weights.get("by_name", False), weights.get("into")
             training.load_weights(path, kernels=kernels, by_name=by_name, into=into)
             if weights.get("optimizer"):
-                training.load_optimizer(self._inputs.artifact(weights["job"], OPTIMIZER))
+                remembered = self._inputs.artifact(weights["job"], OPTIMIZER) if "job" in weights else path
+                training.load_optimizer(remembered, kernels)
 
     def _report(self, training: Training, now: float) -> None:
         progress = training.progress
@@ -229,5 +232,6 @@ class Attempt:
 
     def _store(self, name: str, write: Callable[[Path], object]) -> None:
         path = self._folder / name
-        write(path)
-        self._journal.artifact(name, path, FORMATS.get(path.suffix, "binary"))
+        told = write(path)
+        difference = told if isinstance(told, float) else None
+        self._journal.artifact(name, path, FORMATS.get(path.suffix, "binary"), difference)

@@ -74,11 +74,11 @@ class Journal:
         row: dict[str, Any] = {"step": step, "epoch": epoch, "blob": key, "bytes": size, "sha256": sha256}
         self._drop(self._write(lambda session: leases.checkpointed(session, *self._fence, **row, keep=keep)))
 
-    def artifact(self, name: str, path: Path, format: str) -> None:
+    def artifact(self, name: str, path: Path, format: str, max_difference: float | None = None) -> None:
         """Store a file and keep its row for the end, when all of them appear at once."""
         size, sha256 = self._blobs.put_file(self._key(name), path)
         row = {"name": name, "bytes": size, "sha256": sha256, "format": format, "blob": self._key(name)}
-        self._artifacts.append(row)
+        self._artifacts.append(row | {"max_difference": max_difference})
 
     def publish(self) -> None:
         """Make the files stored so far visible."""

@@ -44,7 +44,7 @@ def announce(body: WeightsIn, request: Request, once: OnceDep, wiring: WiringDep
 
 @router.post("", status_code=201, response_model=WeightsOut, include_in_schema=False)
 def create(upload: UploadDep, once: OnceDep, wiring: WiringDep, project_id: ProjectDep) -> Response:
-    """Upload weights (HDF5 or safetensors) as multipart: `file`, `kernels` if they are Theano's, and `name`."""
+    """Upload weights (HDF5, .keras or safetensors) as multipart: `file`, `kernels` if they are Theano's, and `name`."""
     asked = [upload.sha256, upload.fields]
     return once.do(asked, lambda unit: service.create(unit, wiring, project_id, upload))
 

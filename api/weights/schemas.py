@@ -14,7 +14,7 @@ class WeightsIn(AnnouncedIn):
     """A weights file that is to be uploaded past the gateway."""
 
     name: str | None = Field(default=None, min_length=1, max_length=MAX_NAME)
-    format: Literal["hdf5", "safetensors"] = Field(description="What the file is.")
+    format: Literal["hdf5", "keras", "safetensors"] = Field(description="What the file is.")
     kernels: Literal["tensorflow", "theano"] = Field(default="tensorflow", description="How its kernels lie.")
 
 

@@ -19,6 +19,8 @@ from core.settings import Settings
 from core.tables import WeightsFile
 from core.unit import Unit
 from core.uploads import WEIGHTS
+from engine.errors import BadFile
+from engine.files import archive
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 MAX_HEADER_BYTES = 16 * 2**20
@@ -51,7 +53,7 @@ def create(unit: Unit, wiring: Wiring, project_id: str, upload: Upload) -> Answe
     """Store a weights file.
 
     Raises:
-        BadWeights: It is neither HDF5 nor safetensors.
+        BadWeights: It is neither HDF5, nor safetensors, nor a harmless `.keras`.
         Unprocessable: A field beside it is wrong.
     """
     kernels, name = upload.take("kernels", "name")
@@ -75,15 +77,29 @@ def _format(path: Path, size: int) -> str:
         start = file.read(8)
         if start == HDF5:
             return "hdf5"
+        if start.startswith(archive.MAGIC):
+            return _checked(path)
         length = int.from_bytes(start, "little")
         is_plausible = len(start) == 8 and 2 <= length <= min(MAX_HEADER_BYTES, size - 8)
         if is_plausible and _is_header(file.read(length), size - 8 - length):
             return "safetensors"
     raise BadWeights(
-        "The file is neither HDF5 (what save_weights writes) nor safetensors, or was cut short; "
-        "pickles, .pt and .npz files are never read as weights.",
-        errors=[{"pointer": "/file", "detail": "neither HDF5 nor safetensors"}],
+        "The file is neither HDF5 (what save_weights and save write), nor safetensors, nor a .keras archive, or was "
+        "cut short; pickles, .pt and .npz files are never read as weights.",
+        errors=[{"pointer": "/file", "detail": "neither HDF5, nor safetensors, nor .keras"}],
     )
+
+
+def _checked(path: Path) -> str:
+    """Look at the list of an archive's members, and at none of them."""
+    try:
+        archive.check(path)
+    except BadFile as error:
+        raise BadWeights(
+            f"{error.message} Pickles, .pt and .npz files are never read as weights.",
+            errors=[{"pointer": "/file", "detail": error.message}],
+        ) from error
+    return "keras"
 
 
 def _is_header(content: bytes, room: int) -> bool:

@@ -105,6 +105,8 @@ class _Recurrence(torch.autograd.Function):
 
 def by_hand(kind: Kind) -> bool:
     """Tell whether there is a loop written for it."""
+    if torch.compiler.is_exporting():  # what is written for another program has to be in plain steps
+        return False
     return kind.activation in ACTS and kind.inner_activation in ACTS
 
 

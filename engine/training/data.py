@@ -185,6 +185,13 @@ class Loader:
         held_out = range(fed.samples, fed.samples + fed.held_out)
         return Feed(x, y, w, kept), Feed(x, y, w, held_out) if fed.held_out else None
 
+    def sample(self, fed: Fed, rows: int) -> tuple[Tensor, ...]:
+        """Load the inputs of the first rows alone."""
+        pairs = zip(fed.x, self.model.inputs(), strict=True)
+        return tuple(
+            self._column(source.load(self.arrays)[:rows], wanted).take(slice(0, rows)) for source, wanted in pairs
+        )
+
     def _column(self, array: Array, wanted: Input) -> Column:
         indices = wanted.layer is not None and wanted.layer.natural_dtype == "int32"  # others compute with numbers
         dtype = torch.int64 if indices and wanted.dtype in ("int32", "int64", "uint8") else torch.float32

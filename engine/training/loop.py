@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from engine.callbacks import Logs
 from engine.errors import BadFile, Diverged
@@ -25,13 +26,14 @@ from engine.training.cost import threads_for
 from engine.training.data import Batch, Feed, Loader, order_of
 from engine.training.noise import NoiseSource
 from engine.training.step import State, Step
+from engine.training.stored import Stored
 from engine.training.tables import tables_of
 from engine.training.watching import Progress, Watcher
 
 COMPILER_POLL_SECONDS = 0.02
 
 
-class Training:
+class Training(Stored):
     """A plan at work.
 
     Args:
@@ -76,55 +78,6 @@ class Training:
         self._remembered_after_fit: State | None = None
         self._feeds: tuple[Feed, Feed | None] | None = None
         self._watcher: Watcher | None = None
-
-    # -- weights ------------------------------------------------------------------------------
-
-    def weights(self) -> weights.Weights:
-        """Return a copy of every weight by its key."""
-        tensors = self.step.weights(self.state)
-        return {each.name: tensors[each.name].cpu().numpy().copy() for each in self.plan.model.all_weights}
-
-    def weights_sha256(self) -> str:
-        """Digest all weights: equal digests mean equal bits."""
-        return weights.digest(self.weights())
-
-    def take(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Put arrays in the place of the weights of the same keys; the optimizer starts anew."""
-        tensors = {key: torch.from_numpy(array).to(self.device) for key, array in arrays.items()}
-        self.state = self.step.start(self.step.weights(self.state) | tensors)
-
-    def load_weights(
-        self, path: Path, kernels: str = "tensorflow", by_name: bool = False, into: str | None = None
-    ) -> None:
-        """Take weights from a file, as `weights.load` reads it; the optimizer starts anew.
-
-        Raises:
-            BadFile: The file is damaged, hostile, or does not fit the model.
-        """
-        self.take(weights.load(path, self.plan.model, kernels, by_name, into))
-
-    def save_weights(self, path: Path, format: str) -> None:
-        """Write the weights as Keras 1's "hdf5" or as "safetensors"."""
-        weights.save(path, self.plan.model, self.weights(), format)
-
-    def save_optimizer(self, path: Path) -> None:
-        """Write the optimizer's memory and counter for a run that goes on from this one."""
-        checkpoint.write(path, self.step.memory(self.state), {})
-
-    def load_optimizer(self, path: Path) -> None:
-        """Take another run's optimizer memory and counter; the learning rate stays this run's own.
-
-        Raises:
-            BadFile: They are damaged, or of another model or optimizer.
-        """
-        loaded, _ = checkpoint.read(path, self.device)
-        if {k: v.shape for k, v in loaded.items()} != {k: v.shape for k, v in self.step.memory(self.state).items()}:
-            raise BadFile(
-                "The other run's optimizer state is of another model or another optimizer. Compile with the same "
-                "optimizer, or leave `optimizer` out.",
-                "/weights/optimizer",
-            )
-        self.state = self.step.remembering(self.state, loaded)
 
     def reset_states(self) -> None:
         """Make stateful layers forget."""
@@ -372,6 +325,14 @@ class Training:
                 "lack a softmax or a sigmoid?"
             )
         return y
+
+    def sample(self, rows: int) -> tuple[Tensor, ...]:
+        """Return the inputs of some samples of the data at hand; of as many as fit where that is fixed."""
+        plan = self.plan
+        fed = plan.fed_predict or plan.fed_evaluate or plan.fed_fit
+        if fed is None:
+            raise RuntimeError("a plan that does nothing has no data")
+        return self.loader.sample(fed, plan.model.inputs()[0].shape[0] or rows)
 
     @property
     def progress(self) -> Progress:

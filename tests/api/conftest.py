@@ -148,10 +148,10 @@ def worker(wiring):
             with wiring.sessions.begin() as session:
                 return getattr(leases, call)(session, claim.job_id, claim.attempt, self.name, *arguments, **named)
 
-        def leave(self, claim, name, content, format="npz"):
+        def leave(self, claim, name, content, format="npz", **more):
             key = attempt_key(claim.project_id, claim.job_id, claim.attempt, name)
             size, sha256 = wiring.blobs.put(key, content)
-            self.write("artifact", claim, name=name, bytes=size, sha256=sha256, format=format, blob=key)
+            self.write("artifact", claim, name=name, bytes=size, sha256=sha256, format=format, blob=key, **more)
 
     return Worker()
 

@@ -97,7 +97,8 @@ def test_a_job_waits_for_no_weights_but_is_refused_until_they_have_arrived(
     [
         (None, 409, "has not been uploaded"),
         (HDF5, 422, "is hdf5; safetensors was announced"),
-        (b"PK\x03\x04" + bytes(len(CONTENT) - 4), 422, "neither HDF5"),
+        (b"PK\x03\x04" + bytes(len(CONTENT) - 4), 422, "never read as weights"),
+        (b"\x80\x04" + bytes(len(CONTENT) - 2), 422, "neither HDF5"),
     ],
 )
 def test_weights_that_are_something_else_are_refused_and_may_be_sent_again(

@@ -26,6 +26,7 @@ def test_a_job_runs_to_its_end(run, make_job, dataset, read, blob_of):
     names = {row.name: row.format for row in read(job_id, "artifacts")}
     assert names == {
         "history.json": "json",
+        "model.h5": "hdf5",
         "model.json": "json",
         "optimizer.safetensors": "safetensors",
         "predictions.npz": "npz",
