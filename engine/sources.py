@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,11 @@ class ArraySpec:
             return np.dtype(self.dtype).kind
         except TypeError:  # such as "str32", which numpy writes but does not read
             return "?"
+
+    @property
+    def bytes(self) -> int:
+        """How much memory it takes."""
+        return prod(self.shape) * np.dtype(self.dtype).itemsize
 
 
 #: Describes one array of a stored dataset; raises LookupError with words for the user.

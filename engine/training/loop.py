@@ -23,6 +23,7 @@ from engine.training import checkpoint, weights
 from engine.training.compilation import Stepper
 from engine.training.cost import threads_for
 from engine.training.data import Batch, Feed, Loader, order_of
+from engine.training.images import Images
 from engine.training.noise import NoiseSource
 from engine.training.step import State, Step
 from engine.training.tables import tables_of
@@ -51,6 +52,7 @@ class Training:
         self.step = Step(plan.model, plan.compile, self.device, tables)
         self.names = plan.compile.metric_names() if plan.compile else []
         self.loader = Loader(plan.model, plan.compile, arrays, self.device)
+        self.images = Images(plan.fit.augmentation if plan.fit else None)
         self.noise = NoiseSource(seed, self.device)
         self.stepper = Stepper(self.step, plan, self.noise)
         drawn = weights.initial(plan.model, seed)
@@ -240,6 +242,7 @@ class Training:
             if self.plan.fed_fit is None:
                 raise RuntimeError("a plan with a fit has its data")
             train, held_out = self.loader.feed(self.plan.fed_fit, fit)
+            self.images.learn(train)
             if self.plan.fed_validation is not None:
                 held_out = self.loader.feed(self.plan.fed_validation)[0]
             self._feeds = train, held_out
@@ -273,7 +276,7 @@ class Training:
         self.compiling = False
 
     def _train_batch(self, batch: Batch) -> None:
-        self.state = self.stepper(self.state, batch, self.steps)
+        self.state = self.stepper(self.state, self.images.moved(batch, self.seed, self.steps), self.steps)
         self.counted += batch.size
         self.samples += batch.size
         self.steps += batch.steps
@@ -332,6 +335,8 @@ class Training:
 
     def _enter(self, phase: str, forget: bool) -> None:
         """Leave the fit behind; a checkpoint from now on still holds what stateful layers remember at its end."""
+        if self.images.learns and self.plan.fit:
+            self._load(self.plan.fit)
         if self._remembered_after_fit is None:
             self._remembered_after_fit = self.step.remembered(self.state)
         self.phase = phase
@@ -342,7 +347,7 @@ class Training:
         totals, seen = torch.zeros_like(self.state["totals"]), 0
         with torch.no_grad():
             for batch in batches:
-                values, self.state = self.step.test(self.state, batch)
+                values, self.state = self.step.test(self.state, self.images.standing(batch))
                 totals, seen = totals + values.double() * batch.size, seen + batch.size
                 if watcher:
                     watcher.batch()
@@ -358,7 +363,7 @@ class Training:
         parts = []
         with torch.no_grad():
             for batch in feed.batches(self.plan.predict.batch_size):
-                y, self.state = self.step.predict(self.state, batch.x)
+                y, self.state = self.step.predict(self.state, self.images.standing(batch).x)
                 parts.append(y.cpu().numpy())
                 watcher.batch()
         return self._answer(np.concatenate(parts), self.plan.predict.method)
