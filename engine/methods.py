@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+import engine.loggers  # noqa: F401  # so that they are registered
 from engine.arguments import CountInt, Description, Fraction, Kind, PositiveInt, Wrong, one_of
 from engine.augmentation import Augmentation
 from engine.callbacks import Callbacks

@@ -14,7 +14,7 @@ from engine.training.loop import Training
 OPTIMIZER = "optimizer.safetensors"
 
 #: By the end of a file's name, what its format is called.
-FORMATS = {".json": "json", ".h5": "hdf5", ".hdf5": "hdf5", ".safetensors": "safetensors", ".npz": "npz"}
+FORMATS = {".csv": "csv", ".json": "json", ".h5": "hdf5", ".hdf5": "hdf5", ".safetensors": "safetensors", ".npz": "npz"}
 
 #: How a file is stored: by its name, and by what writes it.
 Store = Callable[[str, Callable[[Path], object]], None]

@@ -20,6 +20,7 @@ from engine.methods import Fit
 from engine.plan import Plan
 from engine.sources import Arrays
 from engine.training import checkpoint, weights
+from engine.training.answers import answer
 from engine.training.compilation import Stepper
 from engine.training.cost import threads_for
 from engine.training.data import Batch, Feed, Loader, order_of
@@ -210,6 +211,11 @@ class Training:
         if self._watcher:
             self._watcher.artifact(name, lambda path: self.save_weights(path, "hdf5"))
 
+    def leave(self, name: str, text: str) -> None:
+        """Leave a text as an artifact."""
+        if self._watcher:
+            self._watcher.artifact(name, lambda path: path.write_text(text) and None)
+
     # -- fit ----------------------------------------------------------------------------------
 
     def fit(self, watcher: Watcher) -> None:
@@ -233,6 +239,8 @@ class Training:
                 self._train_epoch(fit, train, watcher)
                 logs = self._end_epoch(fit, held_out)
                 watcher.epoch(self.epoch - 1, logs)
+        for callback, state in zip(self.callbacks, self.callback_states, strict=True):
+            callback.fit_end(state, self.history, self)
         if fit.reset_states == "fit":
             self.reset_states()
         self.phase = "evaluate"
@@ -366,17 +374,7 @@ class Training:
                 y, self.state = self.step.predict(self.state, self.images.standing(batch).x)
                 parts.append(y.cpu().numpy())
                 watcher.batch()
-        return self._answer(np.concatenate(parts), self.plan.predict.method)
-
-    def _answer(self, y: NDArray[Any], method: str) -> NDArray[Any]:
-        if method == "predict_classes":
-            return classes_of(y)
-        if method == "predict_proba" and not ((y >= 0.0) & (y <= 1.0)).all():
-            self.warn(
-                f"The model gives values from {y.min()} to {y.max()}, which are no probabilities. Does its last layer "
-                "lack a softmax or a sigmoid?"
-            )
-        return y
+        return answer(np.concatenate(parts), self.plan.predict.method, self.warn)
 
     @property
     def progress(self) -> Progress:
@@ -391,8 +389,3 @@ class Training:
         total = self.plan.estimate["total_steps"]
         phase = "compile" if self.compiling else self.phase
         return Progress(phase, self.epoch, fit.nb_epoch if fit else 0, self.steps, total, self.samples, metrics)
-
-
-def classes_of(y: NDArray[Any]) -> NDArray[Any]:
-    """Turn outputs into classes as Keras 1 does: `(n, classes)` into `(n,)`, and `(n, 1)` into zeros and ones."""
-    return y.argmax(-1) if y.shape[-1] > 1 else (y > 0.5).astype(np.int32)

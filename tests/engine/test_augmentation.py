@@ -22,7 +22,7 @@ DATA = {
     "x_val": RNG.random((20, 8, 6, 3), dtype=np.float32) + 3,
     "y_val": np.eye(2, dtype=np.float32)[RNG.integers(0, 2, 20)],
     "five": RNG.random((50, 8, 6, 5), dtype=np.float32),
-    "flat": RNG.random((50, 8), dtype=np.float32),
+    "cubes": RNG.random((50, 8, 6), dtype=np.float32),
     "large": np.broadcast_to(np.float32(0), (50, 40, 40, 3)),
 }
 EVERYTHING = {
@@ -194,7 +194,7 @@ def test_validation_evaluation_and_prediction_are_standardized_by_the_training_i
     bare = training(
         data, **body(None) | {"evaluate": {"x": "d/x_ready", "y": "d/y_val"}, "predict": {"x": "d/x_ready"}}
     )
-    bare.take({name: array for name, array in run.weights().items()})
+    bare.take(run.weights())
 
     assert run.evaluate(Notebook()) == pytest.approx(bare.evaluate(Notebook()), abs=1e-5)
     np.testing.assert_allclose(run.predict(Notebook()), bare.predict(Notebook()), atol=1e-5)
@@ -229,7 +229,7 @@ def test_the_definition_reads_back_to_the_same_plan():
         ("/fit/augmentation/zoom_range", "lower one first", {"augmentation": {"zoom_range": [2, 1]}}),
         ("/fit/augmentation/preprocessing_function", "no argument", {"augmentation": {"preprocessing_function": "f"}}),
         ("/fit/augmentation", "must be an object", {"augmentation": True}),
-        ("/fit/augmentation", "images", {"augmentation": {}, "x": "d/flat", "shape": (8,)}),
+        ("/fit/augmentation", "of images", {"augmentation": {}, "x": "d/cubes", "shape": (8, 6)}),
         (
             "/fit/augmentation/dim_ordering",
             "have 8",

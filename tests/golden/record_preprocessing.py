@@ -101,7 +101,7 @@ def record_moves(image):
             key = f"moves_{len(cases)}"
             flat = [[float(number) for each in one for number in np.ravel(each)] for one in drawn]
             cases.append({"arguments": arguments, "drawn": flat, "key": key})
-            arrays |= {f"{key}_before": before, f"{key}_after": np.stack(after)}
+            arrays |= {f"{key}_before": before, f"{key}_after": np.stack(after).astype("float32")}
     np.random.uniform, np.random.random = uniform, chance
     return cases, arrays
 
