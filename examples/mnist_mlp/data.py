@@ -17,7 +17,9 @@ def arrays(few: bool = False) -> Arrays:
         labels.append(np.full(len(pixels), digit, dtype=np.uint8))
     x, y = np.concatenate(images), np.concatenate(labels)
     parts = parts_of(len(x), len(x) * 4 // 5, few)
-    return {f"x_{name}": x[rows] for name, rows in parts.items()} | {f"y_{name}": y[rows] for name, rows in parts.items()}
+    return {f"x_{name}": x[rows] for name, rows in parts.items()} | {
+        f"y_{name}": y[rows] for name, rows in parts.items()
+    }
 
 
 if __name__ == "__main__":

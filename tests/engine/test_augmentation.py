@@ -109,7 +109,9 @@ def test_images_are_standardized_as_by_keras_1(case):
 
 def test_draws_follow_from_seed_and_step_alone_and_keep_to_their_ranges():
     how = Augmentation.from_config(EVERYTHING)
-    one, again, next_step, other = (draw(how, seed, step, 500, (8, 6, 3)) for seed, step in ((7, 3), (7, 3), (7, 4), (8, 3)))
+    one, again, next_step, other = (
+        draw(how, seed, step, 500, (8, 6, 3)) for seed, step in ((7, 3), (7, 3), (7, 4), (8, 3))
+    )
 
     assert np.array_equal(one.theta, again.theta)
     assert not np.array_equal(one.theta, next_step.theta)

@@ -163,7 +163,10 @@ LOGGED = np.arange(40, dtype=np.float32).reshape(20, 2) / 40
 def logged(*callbacks, **fit):
     return training(
         {"x": LOGGED, "y": LOGGED[:, :1]},
-        model={"class_name": "Sequential", "config": [{"class_name": "Dense", "config": {"output_dim": 1, "input_dim": 2}}]},
+        model={
+            "class_name": "Sequential",
+            "config": [{"class_name": "Dense", "config": {"output_dim": 1, "input_dim": 2}}],
+        },
         compile={"optimizer": "sgd", "loss": "mse"},
         fit={"x": "d/x", "y": "d/y", "nb_epoch": 3, "validation_split": 0.2, "callbacks": list(callbacks)} | fit,
     )
@@ -201,7 +204,9 @@ def test_a_resumed_fit_leaves_the_whole_table(tmp_path):
 
 def test_the_csv_logger_holds_what_the_callbacks_before_it_have_logged(tmp_path):
     book = Notebook()
-    logged("ReduceLROnPlateau", {"class_name": "CSVLogger", "config": {"filename": "log.csv", "separator": ";"}}).fit(book)
+    logged("ReduceLROnPlateau", {"class_name": "CSVLogger", "config": {"filename": "log.csv", "separator": ";"}}).fit(
+        book
+    )
 
     assert table_of(book, tmp_path / "log.csv")[0] == ["epoch", "loss", "lr", "val_loss"]
 

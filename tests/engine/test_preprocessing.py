@@ -156,7 +156,11 @@ def test_an_array_that_would_be_made_too_large_is_refused_before_it_is_made():
     x = {"sequences_to_matrix": RAGGED, "nb_words": 2_000_000_000}
 
     with pytest.raises(TooLarge, match="40,000,000,000") as refusal:
-        plan_of(DATA, model=sequential(("Activation", {"activation": "relu", "input_shape": [2_000_000_000]})), predict={"x": x})
+        plan_of(
+            DATA,
+            model=sequential(("Activation", {"activation": "relu", "input_shape": [2_000_000_000]})),
+            predict={"x": x},
+        )
     assert refusal.value.where == "/predict/x"
 
 
