@@ -96,6 +96,15 @@ def test_an_array_is_converted_divided_multiplied_shifted_and_given_a_shape():
     assert DATA["images"].max() == 23, "what was uploaded stays as it is"
 
 
+def test_sequences_of_classes_are_made_one_hot_step_by_step():
+    steps = loaded({"to_categorical": [[2, 0], [1, 1]], "nb_classes": 3})
+
+    assert steps.tolist() == [[[0, 0, 1], [1, 0, 0]], [[0, 1, 0], [0, 1, 0]]]
+    assert loaded({"to_categorical": [[2], [0]], "nb_classes": 3}).tolist() == [[0, 0, 1], [1, 0, 0]]
+    with pytest.raises(BadData, match="Label 9 in row 2"):
+        loaded({"to_categorical": "d/matrix", "nb_classes": 9})
+
+
 def test_forms_compose_by_nesting():
     made = loaded({"array": {"pad_sequences": RAGGED, "maxlen": 4}, "divide": 10, "shape": [4, 1]})
     labels = loaded({"to_categorical": {"pad_sequences": [[2], [0, 1]], "maxlen": 1}, "nb_classes": 3})
