@@ -26,8 +26,8 @@ $(DIGITS): examples/digits/data.py | $(INSTALLED)
 	@mkdir -p $(dir $(DIGITS))
 	@$(BIN)/python examples/digits/data.py $(DIGITS)
 
-example: install  ## Run an example to its score; NAME=mnist_mlp EPOCHS=3
-	@$(BIN)/python -m examples.run $(if $(NAME),$(NAME),mnist_mlp) $(if $(EPOCHS),--epochs $(EPOCHS))
+example: install  ## Run an example to its score; NAME=mnist_mlp EPOCHS=3 DATA=file.npz
+	@$(BIN)/python -m examples.run $(if $(NAME),$(NAME),mnist_mlp) $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(DATA),--data $(DATA))
 
 test: install  ## Run the tests
 	@$(BIN)/pytest -n auto --dist loadgroup

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.arguments import Description, DimOrdering, Json, Kind, NonNegative, Wrong, kind_of, one_of
+from engine.arguments import Description, DimOrdering, Kind, NonNegative, Wrong, kind_of, one_of
 from engine.errors import BadArgument
 
 Numbers = NDArray[np.float64]
@@ -29,7 +29,7 @@ def _zoom(value: Any) -> tuple[float, float]:
 
 
 Zoom = Annotated[
-    tuple[float, float], Kind("an amount from 0, or the two factors between which images are zoomed", _zoom, list[Json])
+    tuple[float, float], Kind("an amount from 0, or the two factors between which images are zoomed", _zoom, list)
 ]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from engine.activations import ACTIVATIONS
 from engine.arguments import Description, Json, default_of, kinds
+from engine.augmentation import Augmentation
 from engine.callbacks import CALLBACKS
 from engine.compiled import Compile
 from engine.constraints import CONSTRAINTS
@@ -20,6 +21,7 @@ from engine.methods import Evaluate, Fit, Predict
 from engine.metrics import ACCURACY, METRICS
 from engine.objectives import OBJECTIVES
 from engine.optimizers import OPTIMIZERS
+from engine.preprocessing import Counting, Padding, Scaling
 from engine.registry import Registry
 from engine.regularizers import REGULARIZERS
 
@@ -47,6 +49,12 @@ def capabilities() -> Json:
         "fit": describe(Fit),
         "evaluate": describe(Evaluate),
         "predict": describe(Predict),
+        "augmentation": describe(Augmentation),
+        "preprocessing": {
+            "pad_sequences": describe(Padding),
+            "sequences_to_matrix": describe(Counting),
+            "array": describe(Scaling),
+        },
     }
 
 

@@ -58,6 +58,17 @@ def test_capabilities_are_json_and_name_aliases():
     assert set(told["callbacks"]) == acting | {"BaseLogger", "History", "ProgbarLogger"}
 
 
+def test_capabilities_tell_what_preprocessing_and_augmentation_take():
+    told = capabilities()
+    described = [*told["preprocessing"].values(), told["augmentation"]]
+    assert set(told["preprocessing"]) == {"pad_sequences", "sequences_to_matrix", "array"}
+    assert [each["name"] for each in told["augmentation"]["arguments"]][:2] == [
+        "featurewise_center",
+        "samplewise_center",
+    ]
+    assert all(argument["meaning"] for each in described for argument in each["arguments"])
+
+
 def test_capabilities_name_what_a_custom_loss_may_call():
     assert capabilities()["backend"]["mean"] == ["x", "axis", "keepdims"]
     assert capabilities()["backend"]["epsilon"] == []

@@ -4,11 +4,13 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from engine.errors import BadArgument, BadData, BadReference, EngineError, TooLarge
 from engine.limits import Limits
 from engine.references import read_source
 from engine.sources import Arrays
+from engine.training.data import Column
 from tests.engine.yard import GOLDEN, Notebook, describing, plan_of, sequential, training
 
 SEQUENCES = [[3, 1, 4], [], [1, 5, 9, 2, 6, 5], [3], [5, 8, 9, 7, 9]]
@@ -159,6 +161,18 @@ def test_a_bad_form_is_refused_and_pointed_at(where, says, reference):
 def test_bad_values_are_the_datas_fault(says, reference):
     with pytest.raises(BadData, match=says):
         read_source(reference, LIMITS).load(arrays())
+
+
+@pytest.mark.parametrize("mapped", [False, True], ids=["in memory", "mapped"])
+def test_what_is_made_is_trained_on_where_it_lies(monkeypatch, mapped):
+    monkeypatch.setattr("engine.preprocessing.MAPPED_BYTES", 0 if mapped else 2**20)
+    made = loaded({"array": "d/images"})
+
+    column = Column(made, torch.float32, torch.device("cpu"))
+
+    assert isinstance(made, np.memmap) == mapped
+    assert column.tensor.data_ptr() == made.ctypes.data, "no second copy"
+    assert torch.equal(column.take(np.array([1])), torch.from_numpy(DATA["images"][1:].astype(np.float32)))
 
 
 def test_an_array_that_would_be_made_too_large_is_refused_before_it_is_made():
