@@ -128,8 +128,10 @@ def _inputs(model: Sequential, x: Any, describe: Describe, limits: Limits) -> tu
 
 
 def _spec(source: Source, describe: Describe, limits: Limits) -> ArraySpec:
-    """Tell an array's shape and type, and refuse one that would be made larger than the limits allow."""
+    """Tell an array's shape and type; refuse one that would be made, on the way too, larger than the limits allow."""
     spec = source.spec(describe)
+    for each in source.inner():
+        _spec(each, describe, limits)
     if not isinstance(source, Stored | Columns) and spec.bytes > limits.max_made_bytes:
         raise TooLarge(
             f"An array that is made of another may take {limits.max_made_bytes:,} bytes, but one of shape "

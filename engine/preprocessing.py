@@ -100,11 +100,11 @@ class Sequences:
             )
         return values, offsets
 
-    def datasets(self) -> Iterator[str]:
-        """List the stored datasets they draw on."""
-        yield from self.values.datasets()
+    def inner(self) -> Iterator[Source]:
+        """List the sources they are made of."""
+        yield self.values
         if self.offsets is not None:
-            yield from self.offsets.datasets()
+            yield self.offsets
 
     def to_json(self) -> Json:
         """Return them as `read_sequences` takes them."""
@@ -152,8 +152,8 @@ class Padded(Source):
         length = self.padding.maxlen or int(np.diff(offsets).max())
         return pad(values, offsets, length, self.padding)
 
-    def datasets(self) -> Iterator[str]:
-        return self.sequences.datasets()
+    def inner(self) -> Iterator[Source]:
+        return self.sequences.inner()
 
     def to_json(self) -> Json:
         return {"pad_sequences": self.sequences.to_json(), **self.padding.get_config()}
@@ -218,10 +218,10 @@ class Counted(Source):
             rarity = rarities(*fitted, self.counting.nb_words)
         return count(words, offsets, self.counting, rarity)
 
-    def datasets(self) -> Iterator[str]:
-        yield from self.sequences.datasets()
+    def inner(self) -> Iterator[Source]:
+        yield from self.sequences.inner()
         if self.fit_on is not None:
-            yield from self.fit_on.datasets()
+            yield from self.fit_on.inner()
 
     def to_json(self) -> Json:
         fit_on = {} if self.fit_on is None else {"fit_on": self.fit_on.to_json()}
@@ -342,8 +342,8 @@ class Scaled(Source):
         shape: Any = how.shape
         return out if shape is None else out.reshape(len(out), *shape)
 
-    def datasets(self) -> Iterator[str]:
-        return self.array.datasets()
+    def inner(self) -> Iterator[Source]:
+        yield self.array
 
     def to_json(self) -> Json:
         return {"array": self.array.to_json(), **self.scaling.get_config()}

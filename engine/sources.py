@@ -67,6 +67,11 @@ class Source:
 
     def datasets(self) -> Iterator[str]:
         """List the stored datasets it draws on."""
+        for each in self.inner():
+            yield from each.datasets()
+
+    def inner(self) -> Iterator[Source]:
+        """List the sources it is made of."""
         return iter(())
 
     def to_json(self) -> Json:
@@ -168,8 +173,8 @@ class OneHot(Source):
         labels = self.labels.load(arrays)
         return one_hot(labels.reshape(_without_last_of_one(labels.shape)), self.nb_classes)
 
-    def datasets(self) -> Iterator[str]:
-        return self.labels.datasets()
+    def inner(self) -> Iterator[Source]:
+        yield self.labels
 
     def to_json(self) -> Json:
         return {"to_categorical": self.labels.to_json(), "nb_classes": self.nb_classes}

@@ -187,6 +187,24 @@ def test_an_array_that_would_be_made_too_large_is_refused_before_it_is_made():
     assert refusal.value.where == "/predict/x"
 
 
+@pytest.mark.parametrize(
+    "x",
+    [
+        {"sequences_to_matrix": {"pad_sequences": RAGGED, "maxlen": 2_000_000_000}, "nb_words": 2},
+        {
+            "sequences_to_matrix": "d/matrix",
+            "nb_words": 2,
+            "mode": "tfidf",
+            "fit_on": {"pad_sequences": RAGGED, "maxlen": 2_000_000_000},
+        },
+        {"pad_sequences": {"array": {"pad_sequences": RAGGED, "maxlen": 2_000_000_000}}, "maxlen": 2},
+    ],
+)
+def test_nor_may_it_be_made_too_large_on_the_way(x):
+    with pytest.raises(TooLarge, match="40,000,000,000"):
+        plan_of(DATA, model=sequential(("Dense", {"output_dim": 1, "input_dim": 2})), predict={"x": x})
+
+
 def test_a_model_trains_on_padded_words_and_their_matrix_alike():
     labels = np.array([0, 1, 0, 1, 1], dtype=np.float32)
     body = {
