@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import MISSING
 from typing import Any
 
+import engine.layers  # noqa: F401  # so that they are registered
 from engine.activations import ACTIVATIONS
 from engine.arguments import Description, Json, default_of, kinds
 from engine.augmentation import Augmentation
