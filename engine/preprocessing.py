@@ -78,7 +78,7 @@ class Sequences:
     def _longest(self) -> int:
         if not isinstance(self.offsets, Inline):
             return 0
-        return int(np.diff(self.offsets.load(lambda *_: np.empty(0))).max())
+        return max(0, int(np.diff(self.offsets.load(lambda *_: np.empty(0))).max()))
 
     def load(self, arrays: Arrays) -> tuple[Array, Array]:
         """Return all values in one row, and the `n + 1` offsets.

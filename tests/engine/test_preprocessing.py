@@ -119,6 +119,7 @@ def test_forms_compose_by_nesting():
     ("where", "says", "reference"),
     [
         ("", "`maxlen` must be given", {"pad_sequences": RAGGED}),
+        ("", "`maxlen` must be given", {"pad_sequences": {"sequences": [1, 2], "offsets": [2, 0]}}),
         ("/maxlen", "1 or more", {"pad_sequences": RAGGED, "maxlen": 0}),
         ("/padding", "'pre', 'post'", {"pad_sequences": RAGGED, "maxlen": 3, "padding": "front"}),
         ("/dtype", "float32", {"pad_sequences": RAGGED, "maxlen": 3, "dtype": "object"}),
