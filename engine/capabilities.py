@@ -8,8 +8,10 @@ from collections.abc import Callable
 from dataclasses import MISSING
 from typing import Any
 
+import engine.layers  # noqa: F401  # so that they are registered
 from engine.activations import ACTIVATIONS
 from engine.arguments import Description, Json, default_of, kinds
+from engine.augmentation import Augmentation
 from engine.callbacks import CALLBACKS
 from engine.compiled import Compile
 from engine.constraints import CONSTRAINTS
@@ -22,6 +24,7 @@ from engine.methods import Evaluate, Fit, Predict
 from engine.metrics import ACCURACY, METRICS
 from engine.objectives import OBJECTIVES
 from engine.optimizers import OPTIMIZERS
+from engine.preprocessing import Counting, Padding, Scaling
 from engine.registry import Registry
 from engine.regularizers import REGULARIZERS
 
@@ -51,6 +54,12 @@ def capabilities() -> Json:
         "evaluate": describe(Evaluate),
         "predict": describe(Predict),
         "exports": dict(EXPORTS),
+        "augmentation": describe(Augmentation),
+        "preprocessing": {
+            "pad_sequences": describe(Padding),
+            "sequences_to_matrix": describe(Counting),
+            "array": describe(Scaling),
+        },
     }
 
 

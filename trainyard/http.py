@@ -153,6 +153,16 @@ class Client:
         """Ask for `cancel`, `pause` or `resume`."""
         return self._json("POST", f"/v1/jobs/{job_id}/{verb}")
 
+    def series(self, job_id: str) -> Json:
+        """The numbers of all epochs so far: a list for each metric."""
+        series: Json = self._json("GET", f"/v1/jobs/{job_id}/metrics")["series"]
+        return series
+
+    def predict(self, job_id: str, x: Any) -> list[Any]:
+        """What a job's trained model gives for some inputs."""
+        y: list[Any] = self._json("POST", "/v1/predictions", json={"job": job_id, "x": x})["y"]
+        return y
+
     def artifacts(self, job_id: str) -> list[Json]:
         """What a job has left behind so far."""
         items: list[Json] = self._json("GET", f"/v1/jobs/{job_id}/artifacts")["items"]

@@ -153,7 +153,7 @@ class Attempt:
         if self._training and self._every_epochs and (epoch + 1) % self._every_epochs == 0:
             self._checkpoint(self._training)
 
-    def artifact(self, name: str, write: Callable[[Path], None]) -> None:
+    def artifact(self, name: str, write: Callable[[Path], object]) -> None:
         """Publish a file in mid-training, such as the best weights so far."""
         self._store(name, write)
         self._journal.publish()

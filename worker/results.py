@@ -19,6 +19,7 @@ OPTIMIZER = "optimizer.safetensors"
 
 #: By the end of a file's name, what its format is called.
 FORMATS = {
+    ".csv": "csv",
     ".json": "json",
     ".h5": "hdf5",
     ".hdf5": "hdf5",

@@ -63,7 +63,7 @@ class Column:
 
     def _tensor(self, rows: Array) -> Tensor:
         numpy_dtype = np.float32 if self.dtype == torch.float32 else np.int64
-        ready = np.array(rows, dtype=numpy_dtype, order="C")  # a copy: memory maps are read-only
+        ready = np.require(rows, numpy_dtype, ["C", "W"])  # a copy only where it has to be: memory maps are read-only
         return torch.from_numpy(ready).to(self.device)
 
     def take(self, rows: Order | slice) -> Tensor:

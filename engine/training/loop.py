@@ -21,9 +21,11 @@ from engine.methods import Fit
 from engine.plan import Plan
 from engine.sources import Arrays
 from engine.training import checkpoint, weights
+from engine.training.answers import answer
 from engine.training.compilation import Stepper
 from engine.training.cost import threads_for
 from engine.training.data import Batch, Feed, Loader, order_of
+from engine.training.images import Images
 from engine.training.noise import NoiseSource
 from engine.training.step import State, Step
 from engine.training.stored import Stored
@@ -53,6 +55,7 @@ class Training(Stored):
         self.step = Step(plan.model, plan.compile, self.device, tables)
         self.names = plan.compile.metric_names() if plan.compile else []
         self.loader = Loader(plan.model, plan.compile, arrays, self.device)
+        self.images = Images(plan.fit.augmentation if plan.fit else None)
         self.noise = NoiseSource(seed, self.device)
         self.stepper = Stepper(self.step, plan, self.noise)
         drawn = weights.initial(plan.model, seed)
@@ -161,6 +164,11 @@ class Training(Stored):
         if self._watcher:
             self._watcher.artifact(name, lambda path: self.save_weights(path, "hdf5"))
 
+    def leave(self, name: str, text: str) -> None:
+        """Leave a text as an artifact."""
+        if self._watcher:
+            self._watcher.artifact(name, lambda path: path.write_text(text))
+
     # -- fit ----------------------------------------------------------------------------------
 
     def fit(self, watcher: Watcher) -> None:
@@ -184,6 +192,8 @@ class Training(Stored):
                 self._train_epoch(fit, train, watcher)
                 logs = self._end_epoch(fit, held_out)
                 watcher.epoch(self.epoch - 1, logs)
+        for callback, state in zip(self.callbacks, self.callback_states, strict=True):
+            callback.fit_end(state, self.history, self)
         if fit.reset_states == "fit":
             self.reset_states()
         self.phase = "evaluate"
@@ -193,6 +203,7 @@ class Training(Stored):
             if self.plan.fed_fit is None:
                 raise RuntimeError("a plan with a fit has its data")
             train, held_out = self.loader.feed(self.plan.fed_fit, fit)
+            self.images.learn(train)
             if self.plan.fed_validation is not None:
                 held_out = self.loader.feed(self.plan.fed_validation)[0]
             self._feeds = train, held_out
@@ -226,7 +237,7 @@ class Training(Stored):
         self.compiling = False
 
     def _train_batch(self, batch: Batch) -> None:
-        self.state = self.stepper(self.state, batch, self.steps)
+        self.state = self.stepper(self.state, self.images.moved(batch, self.seed, self.steps), self.steps)
         self.counted += batch.size
         self.samples += batch.size
         self.steps += batch.steps
@@ -285,6 +296,8 @@ class Training(Stored):
 
     def _enter(self, phase: str, forget: bool) -> None:
         """Leave the fit behind; a checkpoint from now on still holds what stateful layers remember at its end."""
+        if self.images.learns and self.plan.fit:
+            self._load(self.plan.fit)
         if self._remembered_after_fit is None:
             self._remembered_after_fit = self.step.remembered(self.state)
         self.phase = phase
@@ -295,7 +308,7 @@ class Training(Stored):
         totals, seen = torch.zeros_like(self.state["totals"]), 0
         with torch.no_grad():
             for batch in batches:
-                values, self.state = self.step.test(self.state, batch)
+                values, self.state = self.step.test(self.state, self.images.standing(batch))
                 totals, seen = totals + values.double() * batch.size, seen + batch.size
                 if watcher:
                     watcher.batch()
@@ -311,20 +324,10 @@ class Training(Stored):
         parts = []
         with torch.no_grad():
             for batch in feed.batches(self.plan.predict.batch_size):
-                y, self.state = self.step.predict(self.state, batch.x)
+                y, self.state = self.step.predict(self.state, self.images.standing(batch).x)
                 parts.append(y.cpu().numpy())
                 watcher.batch()
-        return self._answer(np.concatenate(parts), self.plan.predict.method)
-
-    def _answer(self, y: NDArray[Any], method: str) -> NDArray[Any]:
-        if method == "predict_classes":
-            return classes_of(y)
-        if method == "predict_proba" and not ((y >= 0.0) & (y <= 1.0)).all():
-            self.warn(
-                f"The model gives values from {y.min()} to {y.max()}, which are no probabilities. Does its last layer "
-                "lack a softmax or a sigmoid?"
-            )
-        return y
+        return answer(np.concatenate(parts), self.plan.predict.method, self.warn)
 
     def sample(self, rows: int) -> tuple[Tensor, ...]:
         """Return the inputs of some samples of the data at hand; of as many as fit where that is fixed."""
@@ -347,8 +350,3 @@ class Training(Stored):
         total = self.plan.estimate["total_steps"]
         phase = "compile" if self.compiling else self.phase
         return Progress(phase, self.epoch, fit.nb_epoch if fit else 0, self.steps, total, self.samples, metrics)
-
-
-def classes_of(y: NDArray[Any]) -> NDArray[Any]:
-    """Turn outputs into classes as Keras 1 does: `(n, classes)` into `(n,)`, and `(n, 1)` into zeros and ones."""
-    return y.argmax(-1) if y.shape[-1] > 1 else (y > 0.5).astype(np.int32)
