@@ -42,7 +42,7 @@ def exported(case, name, tmp_path):
 
 
 @pytest.mark.parametrize("case", KERAS_1)
-def test_the_original_keras_1_loads_our_models_and_goes_on_as_we_do(case, tmp_path):
+def test_s127_the_original_keras_1_loads_our_models_and_goes_on_as_we_do(case, tmp_path):
     """What Keras 1.2.2 computed from the file that we had written: see `tests/interop/README.md`."""
     answer = json.loads((INTEROP / "keras1" / f"{case}.json").read_text())
     assert answer["max_difference"] < 1e-5

@@ -40,7 +40,7 @@ def predicting(folder, seed=7):
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_weights_of_later_keras_give_its_predictions(file):
+def test_s127_weights_of_later_keras_give_its_predictions(file):
     path = INTEROP / file
     run, data = predicting(path.parent)
     whole_after_training = path.name in ("model.h5", "model.keras") and "trained" in data

@@ -54,7 +54,7 @@ def test_without_the_optimizers_state_it_would_end_elsewhere():
 
 
 @pytest.mark.parametrize("case", SAVED)
-def test_the_weights_in_a_saved_model_are_the_trained_ones(case):
+def test_s127_the_weights_in_a_saved_model_are_the_trained_ones(case):
     golden = Golden(case)
     run, other = golden.training(), golden.training()
     run.load_weights(golden.folder / "model.h5", kernels="theano")
