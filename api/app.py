@@ -7,6 +7,8 @@ from threading import BoundedSemaphore
 from fastapi import FastAPI
 
 from api.access import Doors
+from api.dashboard import Dashboard
+from api.dashboard import router as dashboard
 from api.datasets.router import announcing
 from api.datasets.router import router as datasets
 from api.jobs import service
@@ -32,6 +34,7 @@ from core.database import open_sessions
 from core.queue import Queue
 from core.settings import Settings, get_settings
 from core.version import our_version
+from dashboard import DIST
 from engine.limits import Limits
 
 #: Callers that may wait for a prediction at once; each of them holds a thread.
@@ -62,11 +65,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPI(title="Trainyard", version=our_version("0"), lifespan=_lifespan, telemetry=telemetry())
     meters = app.state.meters = Meters()
     wiring = app.state.wiring = wire(settings or get_settings(), meters)
+    app.state.dashboard = Dashboard(DIST, wiring.bucket)
     # The last one added is the outermost: polls are observed like everything else.
     app.add_middleware(Shortcut, polls=wiring.polls)
     app.add_middleware(Observer, meters=meters, slow_seconds=wiring.settings.slow_request_seconds)
     answer_with_problems(app)
-    for router in (announcing, datasets, models, validations, jobs, downloads, weights, predictions, system):
+    for router in (announcing, datasets, models, validations, jobs, downloads, weights, predictions, system, dashboard):
         app.include_router(router)
     return app
 

@@ -1,0 +1,82 @@
+/** From a history to lines that can be drawn. */
+
+import type { History, Logged } from "./types";
+
+export type Points = (number | null)[];
+
+export interface Line {
+  label: string;
+  /** Its place among the colours. */
+  colour: number;
+  dashed: boolean;
+  points: Points;
+}
+
+const VALIDATION = /^val_/;
+
+/** Names of the measures, each without its validation twin; the loss comes first. */
+export function measures(series: Record<string, Logged[]>): string[] {
+  const names = new Set(Object.keys(series).map((name) => name.replace(VALIDATION, "")));
+  return [...names].sort((a, b) => Number(b === "loss") - Number(a === "loss"));
+}
+
+/** A measure's line in training, and the one in validation if there is any. */
+export function linesOf(history: History, measure: string): Line[] {
+  const lines: Line[] = [];
+  const add = (name: string, label: string, colour: number) => {
+    const logged = history.series[name];
+    if (logged) lines.push({ label, colour, dashed: colour > 0, points: logged.map(finite) });
+  };
+  add(measure, "train", 0);
+  add(`val_${measure}`, "validation", 1);
+  return lines;
+}
+
+export function finite(value: Logged | undefined): number | null {
+  return typeof value === "number" ? value : null;
+}
+
+/** A running average that does not lean towards zero at its beginning, and leaves gaps as they are. */
+export function smooth(points: Points, weight: number): Points {
+  let sum = 0, mass = 0;
+  return points.map((value) => {
+    if (value === null) return null;
+    sum = sum * weight + value * (1 - weight);
+    mass = mass * weight + (1 - weight);
+    return sum / mass;
+  });
+}
+
+/** What a logarithm can show. */
+export function positive(points: Points): Points {
+  return points.map((value) => (value !== null && value > 0 ? value : null));
+}
+
+/** Put lines with axes of their own onto one. */
+export function onOneAxis(lines: { x: number[]; points: Points }[]): { x: number[]; points: Points[] } {
+  const x = [...new Set(lines.flatMap((line) => line.x))].sort((a, b) => a - b);
+  const place = new Map(x.map((value, index) => [value, index]));
+  const points = lines.map((line) => {
+    const row: Points = new Array(x.length).fill(null);
+    line.x.forEach((value, index) => (row[place.get(value)!] = line.points[index] ?? null));
+    return row;
+  });
+  return { x, points };
+}
+
+export interface Extremes {
+  last: number | null;
+  least: number | null;
+  most: number | null;
+}
+
+export function extremes(points: Points): Extremes {
+  let last: number | null = null, least: number | null = null, most: number | null = null;
+  for (const value of points) {
+    if (value === null) continue;
+    last = value;
+    least = least === null || value < least ? value : least;
+    most = most === null || value > most ? value : most;
+  }
+  return { last, least, most };
+}
