@@ -22,6 +22,7 @@ from api.predictions.router import router as predictions
 from api.problems import answer_with_problems
 from api.system.router import router as system
 from api.tracing import telemetry
+from api.watching.lists import Lists
 from api.watching.polls import Bodies, Polls
 from api.watching.shortcut import Shortcut
 from api.watching.streams import Streams
@@ -56,6 +57,7 @@ def wire(settings: Settings, meters: Meters) -> Wiring:
         lanes=BoundedSemaphore(EXPRESS_LANES),
         watch=watch,
         polls=Polls(watch, doors, Bodies(watch, service.show, settings.poll_cache_bytes)),
+        lists=Lists(watch, service.show),
         streams=Streams(watch, doors, settings.stream_ping_seconds),
     )
 

@@ -88,12 +88,19 @@ class Dashboard:
     dist: Path
     bucket: Bucket | None
     assets: dict[str, Asset] = field(default_factory=dict)
+    read_at: int = 0
 
     def find(self, name: str) -> Asset | None:
-        """Look a file up; a dashboard that has just been built is found without a restart."""
-        if not self.assets:
-            self.assets = dict(read_assets(self.dist))
+        """Look a file up; what was built since the last time is found without a restart."""
+        if name == INDEX or name not in self.assets:
+            self._refresh()
         return self.assets.get(name)
+
+    def _refresh(self) -> None:
+        index = self.dist / INDEX
+        built_at = index.stat().st_mtime_ns if index.exists() else 0
+        if built_at != self.read_at:
+            self.assets, self.read_at = dict(read_assets(self.dist)), built_at
 
     @property
     def headers(self) -> dict[str, str]:

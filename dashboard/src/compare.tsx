@@ -50,7 +50,7 @@ function FollowHistory({ job, put }: { job: Job; put: (one: Compared) => void })
 }
 
 function Add({ ids, add }: { ids: string[]; add: (id: string) => void }) {
-  const { value } = useWatch<Page<Job>>("/v1/jobs?page_size=50", () => false);
+  const { value } = useWatch<Page<Job>>("/v1/jobs?page_size=50&definition=false", () => false);
   const others = (value?.items ?? []).filter((job) => !ids.includes(job.id));
   if (ids.length >= MOST || others.length === 0) return null;
   return (

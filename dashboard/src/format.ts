@@ -60,12 +60,16 @@ export function between(from: string, to: string | null, now: number): number {
   return Math.max(0, ((to ? Date.parse(to) : now) - Date.parse(from)) / 1000);
 }
 
+/** Without the batch, unless it is fixed; an axis of any length is "any". */
 export function shape(axes: Shape): string {
-  return axes.map((axis) => axis ?? "·").join(" × ");
+  const [batch = null, ...sample] = axes;
+  const told = sample.map((axis) => axis ?? "any").join(" × ") || "1";
+  return batch === null ? told : `${told}, batch ${batch}`;
 }
 
 export function percent(fraction: number): string {
-  return `${Math.floor(fraction * 100)}%`;
+  const hundredths = fraction * 100;
+  return `${hundredths < 10 && hundredths > 0 ? hundredths.toFixed(1) : Math.floor(hundredths)}%`;
 }
 
 /** "worker_lost" as words. */

@@ -5,12 +5,14 @@ import { read } from "./api";
 import { ago, between, duration, metric, percent } from "./format";
 import { now, useSettled, useTitle, useWatch } from "./hooks";
 import { go, place, to } from "./router";
+import { measures } from "./series";
 import type { Job, Page } from "./types";
 import { ENDED } from "./types";
 import { Bar, Choice, Code, Empty, fractionOf, progressText, Sorry, StatePill, titleOf } from "./ui";
 
 const PAGE = 30;
 const MOST_COMPARED = 8;
+const MOST_NUMBERS = 3;
 const ACTIVE = "queued,running,pausing,paused,cancelling";
 const STATES: [string, string][] = [
   ["", "All"], [ACTIVE, "Active"], ["succeeded", "Succeeded"], ["failed", "Failed"], ["cancelled", "Cancelled"],
@@ -67,7 +69,7 @@ export function Jobs() {
 }
 
 function listed({ state, label }: Wanted): string {
-  const query = new URLSearchParams({ page_size: String(PAGE) });
+  const query = new URLSearchParams({ page_size: String(PAGE), definition: "false" });
   if (state) query.set("state", state);
   if (label) query.set("label", label);
   return `/v1/jobs?${query}`;
@@ -163,8 +165,17 @@ function Going({ job }: { job: Job }) {
 
 function Numbers({ job }: { job: Job }) {
   if (job.state === "failed" && job.error) return <span class="dim clip" title={job.error.detail}>{job.error.detail}</span>;
-  const told = Object.entries(job.evaluation ?? job.metrics ?? {}).slice(0, 4);
-  return <>{told.map(([name, value]) => <span key={name} class="number"><span class="dim">{name}</span> {metric(value)}</span>)}</>;
+  const told = job.evaluation ?? job.metrics ?? {};
+  return (
+    <>
+      {measures(told).slice(0, MOST_NUMBERS).map((name) => (
+        <span key={name} class="number">
+          <span class="dim">{name}</span> {metric(told[name])}
+          {told[`val_${name}`] !== undefined && <span class="dim"> / {metric(told[`val_${name}`])}</span>}
+        </span>
+      ))}
+    </>
+  );
 }
 
 function Compared({ chosen, clear }: { chosen: string[]; clear: () => void }) {

@@ -1,6 +1,7 @@
 /** Where the boxes of a model's drawing go: chains from top to bottom, branches side by side, nested models in a frame. */
 
-import type { Row, Shape } from "./types";
+import { shape, whole } from "./format";
+import type { Row } from "./types";
 
 export interface Box {
   x: number;
@@ -10,6 +11,7 @@ export interface Box {
   title: string;
   name: string;
   note: string;
+  size: string;
   family: string;
 }
 
@@ -56,10 +58,6 @@ export function familyOf(className: string): string {
   return FAMILIES.find(([pattern]) => pattern.test(className))?.[1] ?? "plain";
 }
 
-export function axes(shape: Shape): string {
-  return shape.map((axis) => axis ?? "·").join(" × ");
-}
-
 /** Draw a model, from its inputs on. */
 export function draw(rows: Row[]): Drawing {
   return shifted(chain(rows), 1, 1);
@@ -88,10 +86,15 @@ function part(row: Row): Drawing {
   return single(row);
 }
 
+/** A Merge counts those of its branches as its own; they are written there. */
+function ownParameters({ branches, parameters }: Row): string {
+  return parameters && !branches ? `${whole(parameters)} parameters` : "";
+}
+
 function single(row: Row): Drawing {
   const box: Box = {
     ...BOX, x: 0, y: 0, title: row.class_name, name: row.name, family: familyOf(row.class_name),
-    note: row.output_shape ? `${axes(row.output_shape)}${row.parameters ? `  ·  ${row.parameters.toLocaleString("en")}` : ""}` : "",
+    note: row.output_shape ? shape(row.output_shape) : "", size: ownParameters(row),
   };
   const middle = BOX.width / 2;
   return { ...BOX, boxes: [box], frames: [], edges: [], enter: [[middle, 0]], leave: [middle, BOX.height] };

@@ -66,6 +66,7 @@ export function Diagram({ rows }: { rows: Row[] }) {
             <text class="title" x="14" y="19">{box.title}</text>
             <text class="name" x={box.width - 12} y="19">{clipped(box.name, 27 - box.title.length)}</text>
             <text class="note" x="14" y="36">{box.note}</text>
+            <text class="name" x={box.width - 12} y="36">{box.size}</text>
           </g>
         ))}
       </svg>
@@ -106,7 +107,7 @@ function LayerRow({ row, depth }: { row: Row; depth: number }) {
           <span class={`dot ${familyOf(row.class_name)}`} aria-hidden="true" />{row.class_name} <span class="dim">{row.name}</span>
         </td>
         <td class="mono">{shape(row.output_shape)}</td>
-        <td class="right">{whole(row.parameters)}</td>
+        <td class="right">{row.branches || row.layers ? <span class="dim" title="Of all the layers in it">Σ {whole(row.parameters)}</span> : whole(row.parameters)}</td>
       </tr>
       {row.layers?.map((each, index) => <LayerRow key={`l${index}`} row={each} depth={depth + 1} />)}
     </>

@@ -15,7 +15,7 @@ export interface Line {
 const VALIDATION = /^val_/;
 
 /** Names of the measures, each without its validation twin; the loss comes first. */
-export function measures(series: Record<string, Logged[]>): string[] {
+export function measures(series: Record<string, unknown>): string[] {
   const names = new Set(Object.keys(series).map((name) => name.replace(VALIDATION, "")));
   return [...names].sort((a, b) => Number(b === "loss") - Number(a === "loss"));
 }

@@ -3,7 +3,7 @@
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import type { Refusal } from "./api";
-import { duration, percent, words } from "./format";
+import { duration, percent, whole, words } from "./format";
 import { now } from "./hooks";
 import type { Job, Progress, State } from "./types";
 import { ENDED } from "./types";
@@ -42,7 +42,7 @@ export function remaining(progress: Progress | null): string | null {
 export function progressText(job: Job): string {
   const { progress: at, state } = job;
   if (!at) return state === "queued" ? "waiting for a worker" : "";
-  const epoch = at.nb_epoch ? `epoch ${Math.min(at.epoch + (ENDED.has(state) ? 0 : 1), at.nb_epoch)} of ${at.nb_epoch}` : at.phase;
+  const epoch = at.nb_epoch ? `epoch ${whole(Math.min(at.epoch + (ENDED.has(state) ? 0 : 1), at.nb_epoch))} of ${whole(at.nb_epoch)}` : at.phase;
   if (state !== "running") return epoch;
   const left = remaining(at);
   const doing = at.phase === "fit" || !at.phase ? epoch : words(at.phase);
