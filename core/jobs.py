@@ -139,9 +139,9 @@ class Jobs:
         query = select(Event).where(Event.job_id == job_id, Event.seq > after)
         return self.session.scalars(query.order_by(Event.seq).limit(limit)).all()
 
-    def epochs(self, job_id: str) -> Sequence[Epoch]:
-        """List a job's epochs in order."""
-        query = select(Epoch).where(Epoch.job_id == job_id).order_by(Epoch.epoch)
+    def epochs(self, job_id: str, after: int = -1) -> Sequence[Epoch]:
+        """List a job's epochs in order, those after one of them."""
+        query = select(Epoch).where(Epoch.job_id == job_id, Epoch.epoch > after).order_by(Epoch.epoch)
         return self.session.scalars(query).all()
 
     def attempts(self, job_id: str) -> Sequence[Attempt]:

@@ -101,10 +101,18 @@ def resume(job_id: str, once: OnceDep, watch: WatchDep, project_id: ProjectDep) 
 
 
 @router.get("/{job_id}/metrics", response_model=History, operation_id="get_metrics")
-def metrics(job_id: str, session: SessionDep, project_id: ProjectDep) -> History:
-    """Read the history so far: one list for each Keras log name."""
+def metrics(
+    job_id: str,
+    session: SessionDep,
+    project_id: ProjectDep,
+    after: Annotated[int, Query(ge=-1, lt=2**63, description="Only epochs that come after this one.")] = -1,
+) -> History:
+    """Read the history so far: one list for each Keras log name.
+
+    A further attempt may replace epochs that had not been checkpointed: read from the beginning when it begins.
+    """
     jobs = Jobs(session, project_id)
-    return service.history(jobs.epochs(jobs.get(job_id).id))
+    return service.history(jobs.epochs(jobs.get(job_id).id, after))
 
 
 @router.get("/{job_id}/events", response_model=EventPage, operation_id="list_events", responses={200: STREAM})

@@ -5,14 +5,13 @@ import { pause, read, Refusal } from "./api";
 import type { View, Zoom } from "./chart";
 import { Chart } from "./chart";
 import { useKept } from "./hooks";
-import { linesOf, measures } from "./series";
+import { linesOf, longer, measures } from "./series";
 import type { History, Job } from "./types";
 import { ENDED } from "./types";
 
 const LEAST_MS = 1000;
-/** A history is read whole: the longer it is, and the longer that takes, the more rarely. */
-const MS_PER_POINT = 0.5;
-const TIMES_ITS_COST = 15;
+/** Whatever takes long is done the more rarely. */
+const TIMES_ITS_COST = 5;
 const NAP_MS = 200;
 
 export function useView(): View {
@@ -47,7 +46,7 @@ export function Curves({ job }: { job: Job }) {
   const view = useView();
   const names = useMemo(() => (history ? measures(history.series) : []), [history]);
   const lines = useMemo(() => names.map((name) => linesOf(history!, name)), [history]);
-  if (!history) return <div class="charts" aria-busy="true" />;
+  if (!history) return <p class="charts quietly" aria-busy="true">Reading the history…</p>;
   if (history.epoch.length === 0) return <p class="quietly">{waitingText(job)}</p>;
   return (
     <section aria-label="Curves">
@@ -105,7 +104,7 @@ export function useHistory(job: Job): History | null {
 }
 
 async function keepUp(newest: { current: Job }, put: (history: History) => void, signal: AbortSignal): Promise<void> {
-  let shown = "", due = 0;
+  let shown = "", due = 0, attempt = -1, history: History | null = null;
   while (!signal.aborted) {
     const job = newest.current, version = versionOf(job), ended = ENDED.has(job.state);
     if (version === shown && ended) return;
@@ -115,10 +114,13 @@ async function keepUp(newest: { current: Job }, put: (history: History) => void,
     }
     const began = performance.now();
     try {
-      const found = await read<History>(`/v1/jobs/${job.id}/metrics`, signal);
-      put(found);
-      shown = version;
-      due = performance.now() + Math.max(LEAST_MS, TIMES_ITS_COST * (performance.now() - began), MS_PER_POINT * found.epoch.length);
+      // A new attempt may train epochs again that are here already.
+      const after: number = (attempt === job.attempt && history?.epoch.at(-1)) || -1;
+      const found = await read<History>(`/v1/jobs/${job.id}/metrics?after=${after}`, signal);
+      history = after >= 0 && history ? longer(history, found) : found;
+      if (after < 0 || found.epoch.length) put(history);
+      [shown, attempt] = [version, job.attempt];
+      due = performance.now() + Math.max(LEAST_MS, TIMES_ITS_COST * (performance.now() - began));
     } catch (error) {
       if (error instanceof Refusal) return;
       await pause(LEAST_MS, signal);

@@ -6,7 +6,7 @@ import "./styles/parts.css";
 import "./styles/pages.css";
 import { render } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { keyWanted, online, setKey } from "./api";
+import { key, keyWanted, online, setKey } from "./api";
 import { useKept } from "./hooks";
 import { Jobs } from "./jobs";
 import { place, to } from "./router";
@@ -83,6 +83,7 @@ function AskKey() {
     <form class="card ask" onSubmit={enter}>
       <h1>An API key, please</h1>
       <p>This Trainyard lets in those who have a key. It is kept in this tab alone, and forgotten when you close it.</p>
+      {key() && <p class="note bad" role="alert">The key that was given opens nothing here.</p>}
       <label>Key<input ref={field} type="password" autocomplete="off" spellcheck={false} placeholder="ty_…" required /></label>
       <p class="dim">No key? <code>trainyard keys create --name you</code> makes one.</p>
       <button class="strong">Open</button>

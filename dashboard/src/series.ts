@@ -14,6 +14,14 @@ export interface Line {
 
 const VALIDATION = /^val_/;
 
+/** Put what has come since at the end; a measure that one of them lacks has gaps there. */
+export function longer(before: History, since: History): History {
+  const names = [...new Set([...Object.keys(before.series), ...Object.keys(since.series)])];
+  const gaps = ({ epoch }: History): null[] => new Array(epoch.length).fill(null);
+  const line = (name: string): Logged[] => [...(before.series[name] ?? gaps(before)), ...(since.series[name] ?? gaps(since))];
+  return { epoch: [...before.epoch, ...since.epoch], series: Object.fromEntries(names.map((name) => [name, line(name)])) };
+}
+
 /** Names of the measures, each without its validation twin; the loss comes first. */
 export function measures(series: Record<string, unknown>): string[] {
   const names = new Set(Object.keys(series).map((name) => name.replace(VALIDATION, "")));
