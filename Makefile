@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 DIGITS := .trainyard/digits.npz
 DASHBOARD := dashboard/dist/index.html
 
-.PHONY: help install run test test-all check bench migrate lock chaos clean
+.PHONY: help install run test test-all check bench migrate lock chaos screenshots clean
 
 help:  ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -51,6 +51,9 @@ chaos: install  ## Run jobs while everything fails; JOBS=1000 SEED=1 WORKERS=4
 
 bench: install  ## Measure; see benchmarks/RESULTS.md
 	@$(BIN)/python -m benchmarks.run
+
+screenshots: install  ## Take the pictures of docs/images anew
+	@$(BIN)/python tools/screenshots
 
 migrate: install  ## Bring the database of TRAINYARD_DATABASE_URL up to date
 	@$(BIN)/alembic -c migrations/alembic.ini upgrade head

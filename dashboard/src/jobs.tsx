@@ -1,6 +1,6 @@
 /** The list of jobs: what is going on, newest first. */
 
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { read } from "./api";
 import { ago, between, duration, metric, percent } from "./format";
 import { now, useSettled, useTitle, useWatch } from "./hooks";
@@ -11,7 +11,9 @@ import { ENDED } from "./types";
 import { Bar, Choice, Code, Empty, fractionOf, progressText, Sorry, StatePill, titleOf } from "./ui";
 
 const PAGE = 30;
+const STILL_MS = 200;
 const MOST_COMPARED = 8;
+const LEAST_OF_ID = 4;
 const MOST_NUMBERS = 3;
 const ACTIVE = "queued,running,pausing,paused,cancelling";
 const STATES: [string, string][] = [
@@ -83,14 +85,23 @@ function tabTitle(jobs: Job[]): string {
 
 function matches(job: Job, text: string): boolean {
   const labels = Object.entries(job.labels).map(([name, value]) => `${name}:${value}`);
-  const all = [job.name ?? "", job.id, job.state, job.reason ?? "", job.error?.detail ?? "", ...labels].join("\n").toLowerCase();
-  return text.toLowerCase().split(/\s+/).every((word) => all.includes(word));
+  const all = [job.name ?? "", job.state, job.reason ?? "", job.error?.detail ?? "", ...labels].join("\n").toLowerCase();
+  // A letter or two are in every id.
+  const isId = (word: string) => word.length >= LEAST_OF_ID && job.id.toLowerCase().includes(word);
+  return text.toLowerCase().split(/\s+/).every((word) => all.includes(word) || isId(word));
 }
 
 function Filters({ wanted }: { wanted: Wanted }) {
   const [text, setText] = useState(wanted.text);
-  const settled = useSettled(text, 200);
-  useEffect(() => narrow({ text: settled }), [settled]);
+  const settled = useSettled(text, STILL_MS);
+  const sent = useRef(wanted.text);
+  useEffect(() => {
+    if (settled !== sent.current) narrow({ text: (sent.current = settled) });
+  }, [settled]);
+  // Somebody followed a link to another list, and did not just type.
+  useEffect(() => {
+    if (wanted.text !== sent.current) setText((sent.current = wanted.text));
+  }, [wanted.text]);
   return (
     <form class="filters" role="search" onSubmit={(event) => event.preventDefault()}>
       <Choice label="State" options={STATES} value={wanted.state} choose={(state) => narrow({ state })} />

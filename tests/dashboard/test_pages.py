@@ -54,7 +54,7 @@ def test_a_job_is_written_with_its_faults_at_their_lines_and_sent(url, open_page
 
 
 def test_a_curve_grows_through_a_restart_of_the_gateway_until_the_job_is_cancelled(url, yard, submit, open_page):
-    job_id = submit(stage.job("grows", nb_epoch=1_000_000))
+    job_id = submit(stage.job("grows", nb_epoch=100_000))
     page = open_page(f"{url}/#/jobs/{job_id}")
     expect(page.locator(".chart canvas")).to_have_count(2)
     first = epoch_of(page)
@@ -158,3 +158,4 @@ def test_the_list_is_narrowed_by_state_label_and_text(url, submit, open_page):
     expect(page.get_by_text("No job is like that")).to_be_visible()
     page.get_by_role("link", name="Show all jobs").click()
     expect(rows.first).to_be_visible()
+    expect(page.get_by_label("Search")).to_have_value("")

@@ -73,7 +73,6 @@ def test_every_page_can_be_read_by_everybody_at_any_width(places, open_page, the
     found = {}
     for name, (address, there) in places.items():
         page.goto(address)
-        page.reload()
         expect(page.locator(there).first).to_be_visible()
         page.screenshot(path=stage.SCREENSHOTS / f"{name}-{theme}-{size}.png", full_page=True)
         found[name] = faults(page)
