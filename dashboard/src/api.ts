@@ -8,7 +8,8 @@ const KEY = "trainyard.key";
 const WAIT_SECONDS = 25;
 /** Between two answers of one watch, however fast a job changes. */
 const PAUSE_MS = 800;
-const LONGEST_BACKOFF_MS = 5000;
+const FIRST_BACKOFF_MS = 250, LONGEST_BACKOFF_MS = 5000;
+const LOST = "The gateway does not answer, nor the storage that it sends us to; that one needs a CORS rule for this page.";
 /** How often to ask where the answer carries no version. */
 const BLIND_MS = 3000;
 
@@ -58,7 +59,8 @@ export async function ask(path: string, { method = "GET", body, headers = {}, si
     answer = await fetch(path, { method, body, headers: sent, signal, cache: "no-store" });
   } catch (error) {
     if (signal?.aborted) throw error;
-    online.value = online.value && elsewhere === true;
+    if (elsewhere) throw new Refusal(0, "The file did not come", LOST);
+    online.value = false;
     throw new Unreachable("The gateway does not answer.");
   }
   if (answer.status >= 502 && answer.status <= 504) {
@@ -69,6 +71,18 @@ export async function ask(path: string, { method = "GET", body, headers = {}, si
   if (answer.ok || answer.status === 304) return answer;
   if (answer.status === 401) keyWanted.value = true;
   throw await refusal(answer);
+}
+
+/** Do something that asks, again and again until somebody answers. */
+export async function patiently<T>(act: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  for (let backoff = FIRST_BACKOFF_MS; ; backoff = Math.min(2 * backoff, LONGEST_BACKOFF_MS)) {
+    try {
+      return await act();
+    } catch (error) {
+      if (signal.aborted || !(error instanceof Unreachable)) throw error;
+      await pause(backoff, signal);
+    }
+  }
 }
 
 export async function read<T>(path: string, signal?: AbortSignal, elsewhere = false): Promise<T> {
@@ -106,6 +120,8 @@ export interface Watching<T> {
   told: (answer: T) => boolean;
   refused: (refusal: Refusal) => void;
   signal: AbortSignal;
+  /** Whether the gateway may hold the request; a browser has only six connections to it. */
+  hold?: boolean;
 }
 
 /** Keep an answer up to date for as long as somebody looks at it.
@@ -113,21 +129,22 @@ export interface Watching<T> {
  * An answer with an ETag is waited for: the gateway holds the request until there is another. While the tab is
  * hidden nothing is asked at all, and a gateway that is away is tried again.
  */
-export async function watch<T>(path: string, { told, refused, signal }: Watching<T>): Promise<void> {
-  let tag: string | null = null, backoff = 250;
+export async function watch<T>(path: string, { told, refused, signal, hold = true }: Watching<T>): Promise<void> {
+  let tag: string | null = null, backoff = FIRST_BACKOFF_MS;
   while (!signal.aborted) {
     const looking = await visible(signal);
     try {
-      const headers: Record<string, string> = tag ? { "If-None-Match": tag, Prefer: `wait=${WAIT_SECONDS}` } : {};
+      const headers: Record<string, string> = tag ? { "If-None-Match": tag } : {};
+      if (tag && hold) headers.Prefer = `wait=${WAIT_SECONDS}`;
       const answer = await ask(path, { headers, signal: looking });
-      backoff = 250;
+      backoff = FIRST_BACKOFF_MS;
       tag = answer.headers.get("ETag");
       if (answer.status !== 304 && !told(await answer.json())) return;
-      await pause(hint(answer), looking);
+      await pause(hold ? hint(answer) : Math.max(hint(answer), BLIND_MS / 2), looking);
     } catch (error) {
       if (signal.aborted) return;
-      if (error instanceof Refusal) return refused(error);
-      if (!(error instanceof Unreachable)) continue;
+      if (error instanceof Refusal && error.status < 500) return refused(error);
+      if (!(error instanceof Refusal || error instanceof Unreachable)) continue;
       await pause(backoff, looking);
       backoff = Math.min(backoff * 2, LONGEST_BACKOFF_MS);
     }

@@ -12,6 +12,8 @@ import { ENDED } from "./types";
 import { Choice, Empty, Sorry, StatePill, titleOf } from "./ui";
 
 const MOST = 8;
+/** As many requests may be held at once and leave room for others. */
+const MOST_HELD = 3;
 const MOST_DIFFERENCES = 60;
 
 interface Compared {
@@ -29,7 +31,7 @@ export function Compare() {
   return (
     <>
       <div class="head"><h1>Compare</h1><Add ids={ids} add={(id) => set([...ids, id])} /></div>
-      {ids.map((id) => <Follow key={id} id={id} put={put} />)}
+      {ids.map((id) => <Follow key={id} id={id} put={put} hold={ids.length <= MOST_HELD} />)}
       {ids.length === 0 && <Empty title="Nothing to compare yet"><p>Choose jobs above, or tick them in the list of jobs.</p></Empty>}
       {there.length > 0 && <Together compared={there} remove={(id) => set(ids.filter((each) => each !== id))} />}
     </>
@@ -37,8 +39,8 @@ export function Compare() {
 }
 
 /** Keeps one job and its history up to date; it shows only what went wrong. */
-function Follow({ id, put }: { id: string; put: (one: Compared) => void }) {
-  const { value: job, refusal } = useWatch<Job>(`/v1/jobs/${encodeURIComponent(id)}`, ({ state }) => !ENDED.has(state));
+function Follow({ id, put, hold }: { id: string; put: (one: Compared) => void; hold: boolean }) {
+  const { value: job, refusal } = useWatch<Job>(`/v1/jobs/${encodeURIComponent(id)}`, ({ state }) => !ENDED.has(state), hold);
   if (refusal) return <Sorry refusal={refusal} />;
   return job && <FollowHistory job={job} put={put} />;
 }

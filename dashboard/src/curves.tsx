@@ -14,25 +14,26 @@ const LEAST_MS = 1000;
 const TIMES_ITS_COST = 5;
 const NAP_MS = 200;
 
-export function useView(): View {
+export interface Viewing extends View {
+  toggleLog: () => void;
+  setSmoothing: (value: string) => void;
+}
+
+export function useView(): Viewing {
   const [log, setLog] = useKept("log", "");
   const [smoothing, setSmoothing] = useKept("smoothing", "0");
   const [zoom, setZoom] = useState<Zoom>(null);
-  const view = { log: log === "on", smoothing: Number(smoothing), zoom, setZoom };
-  return Object.assign(view, {
-    toggleLog: () => setLog(log === "on" ? "" : "on"),
-    setSmoothing: (value: string) => setSmoothing(value),
-  });
+  const toggleLog = () => setLog(log === "on" ? "" : "on");
+  return { log: log === "on", smoothing: Number(smoothing), zoom, setZoom, toggleLog, setSmoothing };
 }
 
-export function ViewControls({ view }: { view: View }) {
-  const { toggleLog, setSmoothing } = view as View & { toggleLog: () => void; setSmoothing: (value: string) => void };
+export function ViewControls({ view }: { view: Viewing }) {
   return (
     <div class="controls">
-      <label class="switch"><input type="checkbox" checked={view.log} onChange={toggleLog} />Log scale</label>
+      <label class="switch"><input type="checkbox" checked={view.log} onChange={view.toggleLog} />Log scale</label>
       <label class="slider">
         Smoothing
-        <input type="range" min="0" max="0.98" step="0.02" value={view.smoothing} onInput={(event) => setSmoothing(event.currentTarget.value)} />
+        <input type="range" min="0" max="0.98" step="0.02" value={view.smoothing} onInput={(event) => view.setSmoothing(event.currentTarget.value)} />
         <output>{view.smoothing.toFixed(2)}</output>
       </label>
       <button class="quiet small" disabled={view.zoom === null} onClick={() => view.setZoom(null)}>Reset zoom</button>

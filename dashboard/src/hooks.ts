@@ -3,7 +3,7 @@
 import { signal } from "@preact/signals";
 import type { RefObject } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { keyVersion, Refusal, watch } from "./api";
+import { keyVersion, patiently, Refusal, watch } from "./api";
 
 /** A second hand, for "3 min ago"; it stands still while the tab is hidden. */
 export const now = signal(Date.now());
@@ -17,22 +17,22 @@ export interface Watched<T> {
 }
 
 /** Keep an answer up to date; `goesOn` says whether there may be another. */
-export function useWatch<T>(path: string | null, goesOn: (answer: T) => boolean = () => true): Watched<T> {
+export function useWatch<T>(path: string, goesOn: (answer: T) => boolean = () => true, hold = true): Watched<T> {
   const [value, put] = useState<T | null>(null);
   const [refusal, setRefusal] = useState<Refusal | null>(null);
   const [again, setAgain] = useState(0);
   const version = keyVersion.value;
   useEffect(() => {
-    if (path === null) return;
     const stop = new AbortController();
     setRefusal(null);
     void watch<T>(path, {
       told: (answer) => (put(answer), goesOn(answer)),
       refused: setRefusal,
       signal: stop.signal,
+      hold,
     });
     return () => stop.abort();
-  }, [path, version, again]);
+  }, [path, version, again, hold]);
   return { value, refusal, put: (answer) => (put(answer), setAgain((count) => count + 1)) };
 }
 
@@ -42,7 +42,7 @@ export function useLoad<T>(load: (signal: AbortSignal) => Promise<T>, inputs: un
   const version = keyVersion.value;
   useEffect(() => {
     const stop = new AbortController();
-    load(stop.signal).then(
+    patiently(() => load(stop.signal), stop.signal).then(
       (answer) => stop.signal.aborted || setValue(answer),
       (error) => stop.signal.aborted || setValue(error instanceof Refusal ? error : new Refusal(0, "", String(error))),
     );

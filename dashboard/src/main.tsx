@@ -25,6 +25,14 @@ const LATER: Record<string, () => Promise<ComponentType>> = {
 function App() {
   const [first] = place.value.path;
   const main = useRef<HTMLElement>(null);
+  const shown = place.value.path.slice(0, 2).join("/");
+  const before = useRef(shown);
+  useEffect(() => {
+    // Who cannot see that the page is another one is put at its beginning.
+    if (before.current !== shown) main.current?.focus();
+    before.current = shown;
+    scrollTo(0, 0);
+  }, [shown]);
   const skip = (event: Event) => (event.preventDefault(), main.current?.focus());
   return (
     <>

@@ -1,7 +1,7 @@
 /** What else there is to know of a job: its story, its attempts, its files, its definition. */
 
 import { useEffect, useState } from "preact/hooks";
-import { ask, key, pause, read, Refusal } from "./api";
+import { ask, key, patiently, pause, read, Refusal } from "./api";
 import { between, bytes, clock, duration, metric, words } from "./format";
 import { now, useLoad } from "./hooks";
 import type { Artifact, Attempt, EventPage, Job, JobEvent, Json, Page } from "./types";
@@ -60,7 +60,8 @@ function useEvents(job: Job): JobEvent[] {
       if (events.length) await pause(600, stop.signal);
       let after = events.at(-1)?.seq ?? 0, found = events;
       while (!stop.signal.aborted) {
-        const page = await read<EventPage>(`/v1/jobs/${job.id}/events?after=${after}&page_size=${PAGE}`, stop.signal);
+        const path = `/v1/jobs/${job.id}/events?after=${after}&page_size=${PAGE}`;
+        const page = await patiently(() => read<EventPage>(path, stop.signal), stop.signal);
         found = [...found, ...page.items].slice(-MOST_EVENTS);
         after = page.next_after;
         setEvents(found);
@@ -145,7 +146,7 @@ function Download({ job, file, failed }: { job: Job; file: Artifact; failed: (re
       Object.assign(document.createElement("a"), { href: url, download: file.name }).click();
       setTimeout(() => URL.revokeObjectURL(url), 60_000);
     } catch (error) {
-      failed(error instanceof Refusal ? error : new Refusal(0, "The file did not come", "The gateway or the storage does not answer."));
+      if (error instanceof Refusal) failed(error);
     }
   };
   return <a href={path} download={file.name} onClick={fetched}>{file.name}</a>;

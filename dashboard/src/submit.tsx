@@ -1,7 +1,7 @@
 /** A new job: write or paste it, and read what it would be told before it is sent. */
 
 import { useEffect, useMemo, useState } from "preact/hooks";
-import { Refusal, read, send, Unreachable } from "./api";
+import { patiently, Refusal, read, send, Unreachable } from "./api";
 import { Editor } from "./editor";
 import { EXAMPLES } from "./examples";
 import { Data } from "./data";
@@ -10,6 +10,7 @@ import { Model } from "./model";
 import { marksOf, readJson } from "./pointers";
 import type { Mark } from "./pointers";
 import { go, place, to } from "./router";
+import { Sorry } from "./ui";
 import type { Fault, Job, Json, Validation } from "./types";
 
 const DRAFT = "trainyard.draft";
@@ -24,9 +25,14 @@ export function Submit() {
   const [text, setText] = useState(() => sessionStorage.getItem(DRAFT) ?? pretty(EXAMPLES[0]!.job));
   const [fault, setFault] = useState<{ of: string; faults: Fault[] } | null>(null);
   const [busy, setBusy] = useState(false);
+  const [missing, setMissing] = useState<Refusal | null>(null);
   useTitle("New job");
   useEffect(() => {
-    if (clone) void read<Job>(`/v1/jobs/${encodeURIComponent(clone)}`).then((job) => setText(pretty(cloned(job))), () => undefined);
+    if (!clone) return;
+    const stop = new AbortController();
+    const original = () => read<Job>(`/v1/jobs/${encodeURIComponent(clone)}`, stop.signal);
+    patiently(original, stop.signal).then((job) => setText(pretty(cloned(job))), (error) => error instanceof Refusal && setMissing(error));
+    return () => stop.abort();
   }, [clone]);
   useEffect(() => sessionStorage.setItem(DRAFT, text), [text]);
 
@@ -56,6 +62,7 @@ export function Submit() {
           {EXAMPLES.map(({ title }) => <option key={title} value={title}>{title}</option>)}
         </select>
       </div>
+      {missing && <Sorry refusal={missing} />}
       <div class="desk">
         <section aria-label="Definition">
           <Editor text={text} change={setText} marks={marks} submit={submit} />
