@@ -10,10 +10,8 @@ const PAGES = 1;
 
 export function Data({ insert }: { insert: (reference: string) => void }) {
   const [version, setVersion] = useState(0);
-  const [copied, setCopied] = useState("");
   const found = useLoad<Dataset[]>(() => all<Dataset>("/v1/datasets", PAGES), [version]);
   const sets = Array.isArray(found) ? found.filter(({ state }) => state === "ready") : [];
-  const copy = (reference: string) => (insert(reference), setCopied(reference));
   return (
     <section class="data" aria-label="Data">
       <h2>Data</h2>
@@ -27,8 +25,8 @@ export function Data({ insert }: { insert: (reference: string) => void }) {
               {Object.entries(set.arrays).map(([name, { shape, dtype }]) => {
                 const reference = `${set.id}/${name}`;
                 return (
-                  <button key={name} class="chip" onClick={() => copy(reference)} title={`Copy ${reference} (${dtype})`}>
-                    {name} <span class="dim">{copied === reference ? "copied" : shape.join(" × ")}</span>
+                  <button key={name} class="chip" onClick={() => insert(reference)} title={`Insert ${reference} (${dtype}) at the cursor`}>
+                    {name} <span class="dim">{shape.join(" × ")}</span>
                   </button>
                 );
               })}

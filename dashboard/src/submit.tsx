@@ -37,7 +37,7 @@ export function Submit() {
   useEffect(() => sessionStorage.setItem(DRAFT, text), [text]);
 
   const reading = useMemo(() => readJson(text), [text]);
-  const verdict = useVerdict(useSettled(text, STILL_MS), clone);
+  const verdict = useVerdict(useSettled(text, STILL_MS));
   const faults = fault?.of === text ? fault.faults : verdict?.of === text && "faults" in verdict ? verdict.faults : [];
   const marks: Mark[] = reading.fault ? [reading.fault] : marksOf(faults, text, reading.tree);
   const good = verdict?.of === text && "found" in verdict && !reading.fault;
@@ -75,7 +75,7 @@ export function Submit() {
         </section>
         <section aria-label="What it would be" class="preview">
           {verdict && "found" in verdict ? <Preview found={verdict.found} stale={verdict.of !== text} /> : <p class="quietly">The model is drawn here once the job is right.</p>}
-          <Data insert={(reference) => void navigator.clipboard.writeText(JSON.stringify(reference))} />
+          <Data insert={insert} />
         </section>
       </div>
     </>
@@ -103,7 +103,7 @@ function words(text: string, verdict: Verdict | null, marks: Mark[]): string {
 }
 
 /** What the gateway thinks of a text, once the text is JSON. */
-function useVerdict(text: string, again: unknown): Verdict | null {
+function useVerdict(text: string): Verdict | null {
   const [verdict, setVerdict] = useState<Verdict | null>(null);
   const [retry, setRetry] = useState(0);
   useEffect(() => {
@@ -120,7 +120,7 @@ function useVerdict(text: string, again: unknown): Verdict | null {
       },
     );
     return () => stop.abort();
-  }, [text, retry, again]);
+  }, [text, retry]);
   return verdict;
 }
 
@@ -132,6 +132,12 @@ function faultsOf(error: unknown): Fault[] {
 function cloned(job: Job): Json {
   const own = Object.fromEntries(KEPT.filter((name) => job[name] && Object.keys(job[name]!).length).map((name) => [name, job[name] as Json]));
   return { ...own, seed: job.seed, ...job.definition };
+}
+
+/** Write a reference where the cursor is; the browser's own way of it can be undone. */
+function insert(reference: string): void {
+  document.querySelector<HTMLTextAreaElement>(".sheet textarea")?.focus();
+  document.execCommand("insertText", false, JSON.stringify(reference));
 }
 
 function take(title: string, put: (text: string) => void): void {

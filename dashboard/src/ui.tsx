@@ -62,10 +62,19 @@ export function headline(job: Job): string {
   return `${titleOf(job)} · ${going ? percent(job.progress!.fraction) : job.state}`;
 }
 
+/** Browsers keep the clipboard from pages that come over plain HTTP from another machine. */
+async function toClipboard(text: string): Promise<void> {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const field = document.body.appendChild(Object.assign(document.createElement("textarea"), { value: text }));
+  field.select();
+  document.execCommand("copy");
+  field.remove();
+}
+
 export function Copy({ text, label }: { text: string; label: string }) {
   const [done, setDone] = useState(false);
   const copy = async () => {
-    await navigator.clipboard.writeText(text);
+    await toClipboard(text);
     setDone(true);
     setTimeout(() => setDone(false), 1500);
   };

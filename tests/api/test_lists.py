@@ -9,6 +9,7 @@ from sqlalchemy import event
 from tests.trainyard.yards import wait_until
 
 DEADLINE_SECONDS = 30.0
+MANY, SECONDS = 8, 3
 until = partial(wait_until, seconds=DEADLINE_SECONDS)
 
 
@@ -78,6 +79,18 @@ def test_a_gateway_that_ends_sends_home_who_waits_for_a_list(wait, wiring):
     waiting = wait()
     wiring.watch.close()
     assert waiting.result(DEADLINE_SECONDS).status_code == 304
+
+
+def test_many_who_wait_for_the_same_list_share_their_looks(wait, wiring):
+    looks = []
+    event.listen(wiring.sessions.kw["bind"], "before_cursor_execute", lambda *a: looks.append(a[2]))
+    waiting = [wait(seconds=SECONDS) for _ in range(MANY)]
+    looks.clear()
+
+    assert {each.result(DEADLINE_SECONDS).status_code for each in waiting} == {304}
+
+    # Each has looked once a second, and once more at its end.
+    assert len([each for each in looks if "FROM jobs" in each]) < MANY * SECONDS / 2
 
 
 def test_a_list_may_come_without_definitions_and_reads_none_then(client, submit, wiring):

@@ -134,6 +134,18 @@ def test_a_job_tells_its_story_its_attempts_its_files_and_its_definition(url, su
     expect(page.get_by_text("Made by")).to_be_visible()
 
 
+def test_a_file_is_uploaded_and_named_where_the_cursor_is(url, open_page, tmp_path):
+    path = tmp_path / "points.csv"
+    path.write_text("a,b\n1,2\n3,4\n")
+    page = open_page(f"{url}/#/submit")
+    page.get_by_label("Upload a file").set_input_files(path)
+    expect(page.get_by_text("points.csv has arrived")).to_be_visible()
+
+    page.get_by_label(EDITOR).fill("")
+    page.get_by_role("button", name="a 2").click()
+    expect(page.get_by_label(EDITOR)).to_have_value(re.compile(r'^"ds_\w+/a"$'))
+
+
 def test_a_job_is_cloned_and_edited(url, submit, open_page):
     page = open_page(f"{url}/#/submit?clone={submit(stage.job('original', labels={'team': 'a'}))}")
     editor = page.get_by_label(EDITOR)
