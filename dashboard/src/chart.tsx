@@ -5,7 +5,7 @@ import uPlot from "uplot";
 import { metric } from "./format";
 import { useWidth } from "./hooks";
 import type { Line, Points } from "./series";
-import { extremes, positive, smooth } from "./series";
+import { extremes, logTicks, positive, smooth } from "./series";
 
 export type Zoom = [number, number] | null;
 
@@ -24,7 +24,10 @@ const FONT = "12px 'Inter Variable', system-ui, sans-serif";
 const DASH = [6, 4];
 /** Charts with this key move their cursors together. */
 const SYNC = "epochs";
-const FEW_POINTS = 40;
+/** Fewer points are marked, and more of them leave no room for dashes. */
+const FEW_POINTS = 40, MANY_POINTS = 500;
+const LOG_MARGIN = 1.08;
+const LOG_AXIS: uPlot.Axis = { splits: (_, __, low, high) => logTicks(low, high), filter: (_, splits) => splits };
 
 export function Chart({ title, x, lines, view }: { title: string; x: number[]; lines: Line[]; view: View }) {
   const [frame, width] = useWidth<HTMLDivElement>();
@@ -44,7 +47,7 @@ export function Chart({ title, x, lines, view }: { title: string; x: number[]; l
     plot.current = chart;
     if (view.zoom) chart.setScale("x", { min: view.zoom[0], max: view.zoom[1] });
     return () => (chart.destroy(), (plot.current = null));
-  }, [form, view.log, view.smoothing > 0, dark, width, x.length < FEW_POINTS]);
+  }, [form, view.log, view.smoothing > 0, dark, width, x.length < FEW_POINTS, x.length < MANY_POINTS]);
 
   useEffect(() => {
     const chart = plot.current;
@@ -129,8 +132,8 @@ function options(
   const line = ({ label, dashed }: Line, index: number, faint: boolean): uPlot.Series => ({
     label: faint ? `${label} raw` : label,
     stroke: ink.lines[index]! + (faint ? "55" : ""),
-    width: faint ? 1 : 2,
-    dash: dashed && !faint ? DASH : undefined,
+    width: faint ? 1 : points > MANY_POINTS ? 1.5 : 2,
+    dash: dashed && !faint && points < MANY_POINTS ? DASH : undefined,
     spanGaps: true,
     points: { show: !faint && points < FEW_POINTS, size: 5, fill: ink.lines[index] },
   });
@@ -139,11 +142,14 @@ function options(
     width, height: width > WIDE ? TALL : HEIGHT, padding: [10, 14, 0, 0],
     legend: { show: false },
     cursor: { sync: { key: SYNC, scales: ["x", null] }, drag: { x: true, y: false, setScale: false }, y: false, points: { size: 7 } },
-    scales: { x: { time: false }, y: { distr: view.log ? 3 : 1 } },
+    scales: { x: { time: false }, y: view.log ? { distr: 3, range: (_, low, high) => [low / LOG_MARGIN, high * LOG_MARGIN] } : {} },
     series: [{}, ...(view.smoothing ? lines.map((each, index) => line(each, index, true)) : []), ...lines.map((each, index) => line(each, index, false))],
     axes: [
       { ...axis, size: 30, grid: { show: false }, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5] },
-      { ...axis, size: 56, values: (_, splits) => splits.map((value) => (value === null ? "" : short(value))) },
+      {
+        ...axis, ...(view.log ? LOG_AXIS : {}), size: 56,
+        values: (_, splits) => splits.map((value) => (value === null ? "" : short(value))),
+      },
     ],
     hooks: {
       setCursor: [(chart) => setAt(chart.cursor.idx ?? null)],

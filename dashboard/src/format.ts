@@ -63,7 +63,7 @@ export function between(from: string, to: string | null, now: number): number {
 /** Without the batch, unless it is fixed; an axis of any length is "any". */
 export function shape(axes: Shape): string {
   const [batch = null, ...sample] = axes;
-  const told = sample.map((axis) => axis ?? "any").join(" × ") || "1";
+  const told = sample.map((axis) => (axis === null ? "any" : whole(axis))).join(" × ") || "1";
   return batch === null ? told : `${told}, batch ${batch}`;
 }
 

@@ -124,7 +124,8 @@ function Facts({ job }: { job: Job }) {
       {at && !!at.nb_epoch && <Fact name="Epochs" value={`${whole(at.epoch)} of ${whole(at.nb_epoch)}`} note={`step ${whole(at.step)} of ${whole(at.total_steps)}`} />}
       {running && at?.samples_per_second != null && <Fact name="Speed" value={`${whole(at.samples_per_second)} /s`} note="samples" />}
       {left && <Fact name="Left" value={left} />}
-      <Fact name={job.finished_at ? "Took" : "Runs for"} value={job.started_at ? duration(between(job.started_at, job.finished_at, now.value)) : "–"}
+      <Fact name={job.finished_at ? "Took" : job.started_at ? "Runs for" : "Waits for"}
+        value={duration(between(job.started_at ?? job.created_at, job.finished_at, now.value))}
         note={job.started_at ? `since ${clock(job.started_at)}` : `created ${clock(job.created_at)}`} />
       <Fact name="Attempt" value={String(job.attempt)} note={job.resume_fidelity ? `resumes ${job.resume_fidelity === "exact" ? "bit for bit" : "approximately"}` : undefined} />
       <Fact name="Seed" value={String(job.seed)} />

@@ -39,7 +39,7 @@ export interface Drawing {
   leave: [number, number];
 }
 
-export const BOX = { width: 214, height: 46 };
+export const BOX = { width: 228, height: 46 };
 const GAP = 26;
 const BESIDE = 22;
 const PAD = 14;
@@ -110,7 +110,7 @@ function merged(row: Row): Drawing {
   });
   const wide = x - BESIDE, tall = Math.max(...branches.map((each) => each.height));
   const width = Math.max(wide, BOX.width);
-  const above = branches.map((each) => shifted(each, (width - wide) / 2, tall - each.height));
+  const above = branches.map((each) => shifted(each, (width - wide) / 2, 0));
   const join = shifted(single(row), (width - BOX.width) / 2, tall + GAP + 8);
   const step = BOX.width / (above.length + 1);
   const joining = above.map((each, index) => ({ from: each.leave, to: [join.enter[0]![0] - BOX.width / 2 + step * (index + 1), join.enter[0]![1]] as [number, number] }));

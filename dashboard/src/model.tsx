@@ -12,6 +12,11 @@ import { Sorry } from "./ui";
 /** What of a job says how its model looks; the rest may name things that are gone. */
 const PARTS = ["model", "compile", "fit", "evaluate", "predict", "dim_ordering"];
 
+/** Of a layer's class and name together, in its box. */
+const MOST_LETTERS = 29;
+/** So far above its end a line begins to turn. */
+const TURN = 34;
+
 export function JobModel({ job }: { job: Job }) {
   const definition = job.definition ?? {};
   const asked = JSON.stringify(Object.fromEntries(Object.entries(definition).filter(([name]) => PARTS.includes(name))));
@@ -64,7 +69,7 @@ export function Diagram({ rows }: { rows: Row[] }) {
             <rect width={box.width} height={box.height} rx="8" />
             <path class="edge-mark" d={`M1.5 10v${box.height - 20}`} />
             <text class="title" x="14" y="19">{box.title}</text>
-            <text class="name" x={box.width - 12} y="19">{clipped(box.name, 27 - box.title.length)}</text>
+            <text class="name" x={box.width - 12} y="19">{clipped(box.name, MOST_LETTERS - box.title.length)}</text>
             <text class="note" x="14" y="36">{box.note}</text>
             <text class="name" x={box.width - 12} y="36">{box.size}</text>
           </g>
@@ -80,8 +85,8 @@ function clipped(text: string, most: number): string {
 }
 
 function curve({ from: [x1, y1], to: [x2, y2] }: Edge): string {
-  const middle = (y1 + y2) / 2;
-  return x1 === x2 ? `M${x1} ${y1}V${y2}` : `M${x1} ${y1}C${x1} ${middle} ${x2} ${middle} ${x2} ${y2}`;
+  const from = Math.max(y1, y2 - TURN), middle = (from + y2) / 2;
+  return x1 === x2 ? `M${x1} ${y1}V${y2}` : `M${x1} ${y1}V${from}C${x1} ${middle} ${x2} ${middle} ${x2} ${y2}`;
 }
 
 export function LayerTable({ rows }: { rows: Row[] }) {

@@ -12,6 +12,7 @@ export interface Line {
   points: Points;
 }
 
+const LEAST_TICKS = 4, EVEN_TICKS = 6, MOST_TICKS = 9;
 const VALIDATION = /^val_/;
 
 /** Put what has come since at the end; a measure that one of them lacks has gaps there. */
@@ -70,6 +71,24 @@ export function onOneAxis(lines: { x: number[]; points: Points }[]): { x: number
     return row;
   });
   return { x, points };
+}
+
+/** Where a logarithmic axis has its lines: at 1, 2 and 5 of each decade, or evenly where it shows less than one. */
+export function logTicks(low: number, high: number): number[] {
+  const ticks: number[] = [];
+  for (let decade = Math.floor(Math.log10(low)); decade <= Math.log10(high); decade++) {
+    ticks.push(...[1, 2, 5].map((digit) => digit * 10 ** decade));
+  }
+  const shown = ticks.filter((tick) => tick >= low && tick <= high);
+  if (shown.length > MOST_TICKS) return shown.filter((tick) => Number.isInteger(Math.round(Math.log10(tick) * 1e6) / 1e6));
+  return shown.length >= LEAST_TICKS ? shown : evenTicks(low, high);
+}
+
+function evenTicks(low: number, high: number): number[] {
+  const rough = (high - low) / EVEN_TICKS, decade = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map((digit) => digit * decade).find((each) => each >= rough)!;
+  const first = Math.ceil(low / step), last = Math.floor(high / step);
+  return Array.from({ length: Math.max(0, last - first + 1) }, (_, index) => (first + index) * step);
 }
 
 export interface Extremes {

@@ -149,7 +149,7 @@ function tidy(text: string): string {
   return pretty(JSON.parse(text));
 }
 
-const WIDE = 100;
+const WIDE = 76;
 
 /** JSON as people write it: what fits on a line is on a line. */
 export function pretty(value: Json, indent = ""): string {

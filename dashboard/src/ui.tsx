@@ -13,6 +13,9 @@ const SIGNS: Record<State, string> = {
   queued: "○", running: "●", pausing: "◐", paused: "❙❙", cancelling: "◐", succeeded: "✓", failed: "✕", cancelled: "–",
 };
 
+/** What a runner does besides fitting. */
+const PHASES: Record<string, string> = { compile: "compiling", evaluate: "evaluating", predict: "predicting" };
+
 export function StatePill({ state, reason }: { state: State; reason?: string | null }) {
   const told = reason && !["cancelled_by_user", "paused_by_user", "resumed_by_user"].includes(reason);
   return (
@@ -45,8 +48,8 @@ export function progressText(job: Job): string {
   const epoch = at.nb_epoch ? `epoch ${whole(Math.min(at.epoch + (ENDED.has(state) ? 0 : 1), at.nb_epoch))} of ${whole(at.nb_epoch)}` : at.phase;
   if (state !== "running") return epoch;
   const left = remaining(at);
-  const doing = at.phase === "fit" || !at.phase ? epoch : words(at.phase);
-  return left ? `${doing} · ${left} left` : doing;
+  const doing = PHASES[at.phase];
+  return [epoch, doing ?? (left && `${left} left`)].filter(Boolean).join(" · ");
 }
 
 export function fractionOf(job: Job): number {
