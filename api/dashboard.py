@@ -121,7 +121,6 @@ class Dashboard:
             "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
             "X-Content-Type-Options": "nosniff",
             "Referrer-Policy": "no-referrer",
-            "Cross-Origin-Opener-Policy": "same-origin",
         }
 
     def _storage(self) -> Iterator[str]:
