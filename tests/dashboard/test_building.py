@@ -43,6 +43,13 @@ def test_every_package_is_locked_with_its_hash_at_an_exact_version():
     assert all("integrity" in each for name, each in locked.items() if name)
 
 
+def test_what_needs_no_browser_passes_its_own_tests():
+    command = [sys.executable, "-m", "dashboard", "test"]
+    done = subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert int(re.search(r"pass (\d+)", done.stdout)[1]) > 15
+
+
 def test_packages_that_are_there_are_not_fetched_again(monkeypatch):
     monkeypatch.setattr(building, "_run", lambda *command: pytest.fail(f"{command} was run"))
     building.install()
