@@ -168,6 +168,14 @@ def test_history_has_keras_s_form(client, submit, worker):
     }
 
 
+def test_a_history_is_read_on_from_an_epoch(client, submit, worker):
+    job_id = submit()
+    claim = worker.claim()
+    worker.write("epochs", claim, [(number, {"loss": float(number)}) for number in range(4)])
+    assert client.get(f"/v1/jobs/{job_id}/metrics?after=1").json() == {"epoch": [2, 3], "series": {"loss": [2.0, 3.0]}}
+    assert client.get(f"/v1/jobs/{job_id}/metrics?after=3").json() == {"epoch": [], "series": {}}
+
+
 def test_events_are_read_on_without_a_gap(client, submit, worker):
     job_id = submit()
     claim = worker.claim()
