@@ -231,9 +231,9 @@ ENTRIES = (read, lambda_of, mode_of, shape_of)
     ids=lambda source: source[:60].encode("unicode_escape").decode(),
 )  # fmt: skip
 def test_what_is_not_arithmetic_is_refused_and_not_run(source):
-    before = time.perf_counter()
+    before = time.thread_time()
     error = refused(source)
-    assert time.perf_counter() - before < 1.0
+    assert time.thread_time() - before < 1.0
     assert len(error.message) < 1_000
 
 

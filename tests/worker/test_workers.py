@@ -28,10 +28,6 @@ from worker.health import complaint
 from worker.reaper import Reaper
 from worker.supervisor import Supervisor
 
-#: What tests have shorter, or more often, than operators do.
-HASTENED = ("lease_seconds", "heartbeat_seconds", "poll_seconds", "reaper_seconds", "retry_backoff_seconds")
-
-
 @pytest.fixture
 def worker(live):
     """Start workers as an operator does; whoever still lives at the end is killed."""
@@ -104,27 +100,6 @@ def test_a_second_signal_ends_a_worker_whose_runner_does_not_come_to_an_end(
     assert process.wait(30) == 0
     assert (read(job_id).state, read(job_id).reason) == ("queued", "worker_stopped")
     assert not any(map(alive, runners))
-
-
-@pytest.mark.slow
-def test_the_job_of_a_machine_that_is_gone_runs_again_within_its_lease_and_five_seconds(
-    worker, sessions, make_job, large, read, monkeypatch
-):
-    defaults = {name: Settings.model_fields[name].default for name in HASTENED}
-    assert defaults["lease_seconds"] == 30
-    for name, value in defaults.items():
-        monkeypatch.setenv(f"TRAINYARD_{name.upper()}", str(value))
-    job_id = make_job(training(large, ENDLESS, checkpoint=OFTEN))
-    first = worker()
-    in_the_middle(sessions, read, job_id)
-    worker()
-    for pid in [first.pid, *runners_of(first)]:
-        os.kill(pid, signal.SIGKILL)
-    gone = time.monotonic()
-    until(lambda: read(job_id).attempt == 2 and read(job_id).state == "running")
-
-    assert time.monotonic() - gone < 35
-    assert read(job_id, "attempts")[1].resumed_from["step"] > 0
 
 
 @pytest.mark.slow
