@@ -63,9 +63,9 @@ from tests.engine.test_expression_attacks import shape_of
     ids=lambda source: source[:60],
 )
 def test_what_is_no_arithmetic_of_lengths_is_refused_and_not_run(source):
-    before = time.perf_counter()
+    before = time.thread_time()
     with pytest.raises(DefinitionError) as refusal:
         shape_of(source)
-    assert time.perf_counter() - before < 1.0
+    assert time.thread_time() - before < 1.0
     assert refusal.value.where == "/source"
     assert len(refusal.value.message) < 1_000

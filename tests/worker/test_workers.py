@@ -28,6 +28,7 @@ from worker.health import complaint
 from worker.reaper import Reaper
 from worker.supervisor import Supervisor
 
+
 @pytest.fixture
 def worker(live):
     """Start workers as an operator does; whoever still lives at the end is killed."""
