@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from engine.files import hdf5, tensors
 from engine.files.layout import groups
-from engine.initializations import initialize
+from engine.initializations import draw
 from engine.model import Sequential
 
 Weights = dict[str, NDArray[Any]]
@@ -20,12 +20,7 @@ Weights = dict[str, NDArray[Any]]
 
 def initial(model: Sequential, seed: int) -> Weights:
     """Draw every weight; each draw depends on the seed and the weight's place alone."""
-    drawn = {}
-    for index, each in enumerate(model.all_weights):
-        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 0, index])))
-        parts = [initialize(init, shape, rng, each.dim_ordering) for init, shape in each.parts()]
-        drawn[each.name] = np.concatenate(parts, -1) * np.float32(each.scale)
-    return drawn
+    return draw(model.all_weights, seed)
 
 
 def load(path: Path, model: Sequential, kernels: str, by_name: bool, into: str | None) -> Weights:
