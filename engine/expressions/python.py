@@ -61,7 +61,7 @@ def _tree_of(function: FunctionType) -> ast.Module:
         return _parsed("".join(lines))
     except (OSError, TypeError, SyntaxError):
         raise BadArgument(
-            f"The text of {function.__qualname__} cannot be found: it was typed into a prompt, or its file has changed. "
+            f"The text of {function.__qualname__} cannot be found: it was typed into a prompt, or its file changed. "
             'Keep it in a file, or give its text: {"source": "lambda x: …"}.'
         ) from None
 
@@ -76,10 +76,13 @@ def _candidates(tree: ast.Module, code: CodeType) -> Iterator[Parsed]:
         if code.co_name == LAMBDA:
             if isinstance(node, ast.Lambda) and node.lineno == code.co_firstlineno:
                 yield node
-        elif isinstance(node, ast.FunctionDef) and node.name == code.co_name:
-            # A decorated function begins, to Python, with its first decorator.
-            if code.co_firstlineno in (node.lineno, *(each.lineno for each in node.decorator_list)):
-                yield node
+        elif isinstance(node, ast.FunctionDef) and node.name == code.co_name and code.co_firstlineno in _begins(node):
+            yield node
+
+
+def _begins(function: ast.FunctionDef) -> set[int]:
+    """The lines on which a function may begin: to Python a decorated one begins with its decorator."""
+    return {function.lineno, *(each.lineno for each in function.decorator_list)}
 
 
 def _stands(function: Parsed) -> tuple[int | None, int | None, int | None, int | None]:
@@ -132,7 +135,7 @@ class _Closing(ast.NodeTransformer):
         self.around = function.__globals__
         self.own = own
 
-    def visit_Name(self, node: ast.Name) -> ast.expr:  # noqa: N802  # ast names it
+    def visit_Name(self, node: ast.Name) -> ast.expr:  # ast names it
         if node.id in self.own or not (node.id in self.closure or node.id in self.around):
             return node
         value = self.closure[node.id].cell_contents if node.id in self.closure else self.around[node.id]

@@ -40,10 +40,10 @@ def annotated(y_true: object, y_pred: object) -> object:
 
 
 def test_a_lambda_is_cut_out_of_the_call_that_it_stands_in():
-    merged = dict(
-        mode=lambda x: x[0] - x[1],
-        other=[1, 2],
-    )
+    merged = {
+        "mode": lambda x: x[0] - x[1],
+        "other": [1, 2],
+    }
     assert source(merged["mode"]) == "lambda x: x[0] - x[1]"
 
 
@@ -54,7 +54,7 @@ def test_several_lambdas_on_a_line_are_told_apart():
 
 def test_a_lambda_within_a_lambda_is_the_inner_one():
     def outer():
-        return lambda x: (lambda y: y * 3)
+        return lambda x: lambda y: y * 3
 
     assert source(outer()(1)) == "lambda y: y * 3"
 
@@ -92,7 +92,7 @@ def test_what_has_no_text_is_refused_with_what_to_do():
     with pytest.raises(BadArgument, match="no function with a text"):
         as_source(np.sum)
     typed = eval("lambda x: x + 1")
-    with pytest.raises(BadArgument, match="cannot be found|could be"):
+    with pytest.raises(BadArgument, match=r"cannot be found|could be"):
         as_source(typed)
 
 
