@@ -48,7 +48,7 @@ def read(path: Path) -> Arrays:
         return {name: _array(entry, numbers) for name, entry in header.items() if name != "__metadata__"}
     except OSError as error:
         raise BadFile(f"Cannot read {path}: {error.strerror}.") from error
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise BadFile(f"{path} holds no safetensors: {error}.") from error
 
 
