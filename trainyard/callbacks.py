@@ -18,6 +18,7 @@ from engine.callbacks import LearningRateScheduler as _Rates
 from engine.callbacks import ModelCheckpoint as _Checkpoint
 from engine.filenames import fill
 from trainyard.errors import TrainyardError
+from trainyard.history import History as History
 from trainyard.names import finder, names_of
 
 if TYPE_CHECKING:

@@ -101,10 +101,15 @@ def _own(model: Built, wanted: Iterable[str]) -> dict[str, Array]:
     return {key: left[kept.prefix + key] for key in wanted if kept.prefix + key in left}
 
 
-def start(model: Built) -> Json:
-    """Say what a job begins from: the `weights` of its definition, if any; what is only here is sent."""
+def start(model: Built, goes_on: bool) -> Json:
+    """Say what a job begins from: the `weights` of its definition, if any; what is only here is sent.
+
+    Args:
+        model: The model.
+        goes_on: Whether the job trains, and so takes the optimizer along where there is one.
+    """
     if job := job_of(model):
-        return {"weights": {"job": job, "optimizer": model.kept.goes_on}}
+        return {"weights": {"job": job, "optimizer": goes_on and model.kept.goes_on}}
     if not model.kept.moment and not newer(model):
         return {}
     with arrays.folder() as place:

@@ -100,8 +100,7 @@ def definition(model: Sequential, seed: int, options: Options, compiled: bool = 
 
 def run(model: Sequential, body: Json, follow: Mapping[str, Any], goes_on: bool = False) -> Json:
     """Run a job to its good end; from then on the model's weights are those that it has left."""
-    _remember(model)
-    job = model.client.jobs.create(sent(model.client, body | keeping.start(model)))
+    job = model.client.jobs.create(sent(model.client, body | keeping.start(model, goes_on)))
     ended = Following(model.client, job["id"], **follow).to_the_end()
     if goes_on or keeping.job_of(model) is None:
         keeping.keep_job(model, job["id"], goes_on)
@@ -125,6 +124,7 @@ def _remember(model: Sequential) -> None:
 def fit(model: Sequential, part: Json, callbacks: Any, verbose: int, options: Options) -> History:
     """Run a fit."""
     check_interrupt(options.on_interrupt)
+    _remember(model)
     hearing = Hearing(callbacks, part["nb_epoch"])
     part = part | {"callbacks": [each.to_json() for each in hearing.served]}
     body = definition(model, _seed(model), options, fit=part)
@@ -149,6 +149,7 @@ def _seed(model: Sequential) -> int:
 
 def evaluate(model: Sequential, part: Json, verbose: int) -> dict[str, float]:
     """Run an evaluation, at once where it is small and the weights are on the service."""
+    _remember(model)
     body = definition(model, model.seed, Options(), evaluate=part)
     logs = None
     if model.trained_compile == body["compile"]:
@@ -160,6 +161,7 @@ def evaluate(model: Sequential, part: Json, verbose: int) -> dict[str, float]:
 
 def predict(model: Sequential, part: Json, verbose: int) -> Array:
     """Run a prediction, at once where it is small and the weights are on the service."""
+    _remember(model)
     body = definition(model, model.seed, Options(), compiled=False, predict=part)
     outputs = prod(axis or 1 for axis in model.output_shape[1:]) * rows_of(part)
     answer = _express(model, part, model.client.predictions.create) if outputs <= _EXPRESS_VALUES else None
@@ -233,6 +235,6 @@ def job_with_weights(model: Sequential) -> str:
         raise TrainyardError("A model without layers has no weights.")
     job = keeping.job_of(model)
     if job is None:
-        job = resting_in(model, keeping.start(model))
+        job = resting_in(model, keeping.start(model, goes_on=False))
         keeping.keep_job(model, job, goes_on=False)
     return job

@@ -32,9 +32,7 @@ def every_call(tmp_path):
     for resource in vars(Resources(calls.append)).values():
         for _, method in inspect.getmembers(resource, inspect.ismethod):
             if not method.__name__.startswith("_"):
-                needed = [
-                    each for each in inspect.signature(method).parameters.values() if each.default is each.empty
-                ]
+                needed = [each for each in inspect.signature(method).parameters.values() if each.default is each.empty]
                 method(*(samples.get(each.name, "some" if each.name.endswith("_id") else {}) for each in needed))
     return calls
 

@@ -48,7 +48,9 @@ def test_safetensors_are_read_and_written_as_others_do(tmp_path):
         assert all((read[key] == arrays[key]).all() for key in arrays)
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff" * 40, (2).to_bytes(8, "little") + b"[]", b"\x08" + b"\0" * 7 + b"{" * 8])
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff" * 40, (2).to_bytes(8, "little") + b"[]", b"\x08" + b"\0" * 7 + b"{" * 8]
+)
 def test_a_file_that_is_none_is_refused(tmp_path, content):
     (tmp_path / "file").write_bytes(content)
     with pytest.raises(BadFile, match="no safetensors"):
