@@ -260,7 +260,7 @@ def _by_old_names(cls: type[L]) -> type[L]:
     def init(self: L, *args: Any, **given: Any) -> None:
         begin(self, *args, **{names.get(key, key): value for key, value in given.items()})
 
-    cls.__init__ = init  # type: ignore[method-assign]
+    cls.__init__ = init  # type: ignore[method-assign, assignment]
     return cls
 
 

@@ -93,7 +93,8 @@ class Asking:
             return None
         elif last or outcome.status_code not in _PASSING:
             raise refusal(outcome)
-        return min(_PAUSE_SECONDS * 2**self._made, 2.0)
+        pause: float = _PAUSE_SECONDS * 2**self._made
+        return min(pause, 2.0)
 
     def _worth_another(self, error: httpx.TransportError, last: bool) -> bool:
         if isinstance(error, httpx.ConnectError):

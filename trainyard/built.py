@@ -201,7 +201,8 @@ class Built:
             raise TypeError(f"`metrics` is a list, such as [{metrics!r}], but got {metrics!r}.")
         if isinstance(metrics, Mapping):
             metrics = [each for given in metrics.values() for each in (given if isinstance(given, list) else [given])]
-        self._compiled = Compile(optimizer, loss, metrics or None, sample_weight_mode)
+        given: Any = metrics or None
+        self._compiled = Compile(optimizer, loss, given, sample_weight_mode)
         self.kept = replace(self.kept, goes_on=False)
 
     @property

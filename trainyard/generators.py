@@ -145,7 +145,7 @@ class Fitting:
         """Train epoch by epoch."""
         hearing = Hearing(callbacks, epochs.stop)
         served = _Beside(self.model, hearing)
-        params = {"nb_epoch": epochs.stop, "nb_sample": samples_per_epoch, "verbose": verbose}
+        params: dict[str, Any] = {"nb_epoch": epochs.stop, "nb_sample": samples_per_epoch, "verbose": verbose}
         params |= {"metrics": self.model.metrics_names, "do_validation": self.validation_data is not None}
         hearing.begin(self.model, params)
         told, history = report(min(verbose, 1) * 2, Console())(), History([], {}, self.model, params=params)

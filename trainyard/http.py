@@ -215,7 +215,7 @@ class AsyncClient(Resources[Awaitable[Json]]):
 
     async def upload(self, path: Path, name: str | None = None, moved: Moved | None = None) -> Json:
         """Store a file of arrays as a dataset, in a thread of its own; see `Client.upload`."""
-        return await asyncio.to_thread(self._in_thread, "upload", path, name, moved)  # type: ignore[no-any-return]
+        return await asyncio.to_thread(self._in_thread, "upload", path, name, moved)
 
     async def download(self, job_id: str, artifact: Json, folder: Path, moved: Moved | None = None) -> Path:
         """Fetch an artifact whole, in a thread of its own; see `Client.download`."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.arguments import Json, Shape
 from engine.layer import Layer
+from engine.model import Placed
 from trainyard import keeping
 from trainyard.arrays import Array
 from trainyard.summaries import type_of
@@ -83,7 +84,7 @@ class PlacedLayer:
         """
         keeping.put(self._model, weights, self.name)
 
-    def _place(self) -> Any:
+    def _place(self) -> Placed:
         model = self._model.settled
         every = [*model.placed, *model.leaves()]
         return next(each for each in every if each.layer.name == self.name)

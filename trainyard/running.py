@@ -209,10 +209,9 @@ def _inline(value: Any) -> Any:
 
 def resting_in(model: Sequential, weights: Json) -> str:
     """Have the service take weights for a model into a job that trains nothing; return the job."""
-    zeros = [{"random": list(shape), "high": 1} for shape in _some_rows(model)]
-    x = zeros[0] if len(zeros) == 1 else zeros
-    size = zeros[0]["random"][0]
-    part = {"x": x, "batch_size": size}
+    shapes = _some_rows(model)
+    zeros = [{"random": list(shape), "high": 1} for shape in shapes]
+    part = {"x": zeros if len(zeros) > 1 else zeros[0], "batch_size": shapes[0][0]}
     body = definition(model, model.seed, Options(), compiled=False, predict=part)
     job = model.client.jobs.create(sent(model.client, body | weights))
     ended: str = Following(model.client, job["id"]).to_the_end()["id"]

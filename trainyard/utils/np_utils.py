@@ -32,7 +32,8 @@ def normalize(a: ArrayLike, axis: int = -1, order: int = 2) -> Array:
     vectors = np.asarray(a)
     lengths = np.atleast_1d(np.linalg.norm(vectors, order, axis))
     lengths[lengths == 0] = 1
-    return vectors / np.expand_dims(lengths, axis)
+    scaled: Array = vectors / np.expand_dims(lengths, axis)
+    return scaled
 
 
 def probas_to_classes(y_pred: ArrayLike) -> Array:
