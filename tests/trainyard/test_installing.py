@@ -10,9 +10,9 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parent.parent.parent
-SERVICE = ("torch", "fastapi", "celery", "sqlalchemy", "pydantic", "h5py", "safetensors", "uvicorn", "obstore")
+SERVICE = ("torch", "fastapi", "celery", "sqlalchemy", "alembic", "h5py", "safetensors", "uvicorn", "obstore")
 
-#: Builds a model, tells all about it that can be told offline, and reads functions, with only so many packages to be had.
+#: Builds a model, and tells all about it that can be told offline.
 USE = """
 import numpy, sys
 import trainyard.cli
