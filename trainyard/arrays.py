@@ -9,11 +9,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
 
 from trainyard import tensors
+from trainyard.calls import Json
 from trainyard.errors import TrainyardError
 from trainyard.http import Client
-from trainyard.transfers import described
+from trainyard.progress import moving
+from trainyard.transfers import ANNOUNCED_BYTES, described
 
 Array = NDArray[Any]
 
@@ -56,32 +59,44 @@ def arrays_in(value: Any) -> Iterator[Here]:
             yield from arrays_in(each)
 
 
-def sent(client: Client, value: Any) -> Any:
+def sent(client: Client, value: Any, console: Console | None = None) -> Any:
     """Return the same job with a reference to a dataset in the place of every array.
+
+    Args:
+        client: Where they go.
+        value: The job, or a part of it.
+        console: Where large ones are shown on their way.
 
     Raises:
         TrainyardError: One cannot be sent.
     """
     if isinstance(value, Here):
-        return reference_to(client, value)
+        return reference_to(client, value, console)
     if isinstance(value, Mapping):
-        return {key: sent(client, each) for key, each in value.items()}
+        return {key: sent(client, each, console) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [sent(client, each) for each in value]
+        return [sent(client, each, console) for each in value]
     return value
 
 
-def reference_to(client: Client, array: Here) -> str:
+def reference_to(client: Client, array: Here, console: Console | None = None) -> str:
     """Send an array, unless the project has its very bytes already; return the reference to it."""
     with folder() as place:
         path = place / f"{array.removeprefix('here/').replace('/', '_')}.npy"
         with path.open("wb") as file:
             np.lib.format.write_array(file, array.array, allow_pickle=False)
-        _, sha256 = described(path)
+        size, sha256 = described(path)
         known = client.datasets.list(sha256=sha256)["items"]
         ready = [each for each in known if each["state"] == "ready" and each["format"] == "npy"]
-        dataset = ready[0] if ready else client.upload(path)
+        dataset = ready[0] if ready else _uploaded(client, path, size, console)
     return f"{dataset['id']}/{next(iter(dataset['arrays']))}"
+
+
+def _uploaded(client: Client, path: Path, size: int, console: Console | None) -> Json:
+    if console is None or size <= ANNOUNCED_BYTES:
+        return client.upload(path)
+    with moving(console, f"Sending {path.stem}", size) as moved:
+        return client.upload(path, moved=moved)
 
 
 @contextmanager

@@ -67,7 +67,7 @@ class Built:
             layer = layer.as_layer()
         if not isinstance(layer, Layer):
             raise TypeError(f"A Sequential takes layers, such as Dense(32), but got {layer!r}.")
-        named = building.named(layer)
+        named = building.named(layer).ordered(backend.image_dim_ordering())
         layers = [*self.described_layers, named if self.described_layers else building.first(named)]
         self._settled = building.settled(layers)
         self.described_layers = layers

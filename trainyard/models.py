@@ -77,7 +77,10 @@ class Sequential(Built):
         initial_epoch: int = 0,
         *,
         on_interrupt: str = "ask",
-        **job: Any,
+        name: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        checkpoint: Mapping[str, Any] | None = None,
+        limits: Mapping[str, Any] | None = None,
     ) -> History:
         """Train the model for epochs, and wait for the end; a second `fit` goes on from the first, optimizer and all.
 
@@ -98,7 +101,10 @@ class Sequential(Built):
             initial_epoch: The epoch to begin with.
             on_interrupt: What Ctrl-C does: "ask" (where there is a terminal; elsewhere it detaches), "detach" lets the
                 job run on, to be come back to with `attach`, "cancel" stops it.
-            job: More of the job's definition: `name`, `labels`, `checkpoint`, `limits`.
+            name: What the job is called; the model's name when absent.
+            labels: What jobs can be listed by.
+            checkpoint: How often the full state is kept, such as `{"every_seconds": 30}`.
+            limits: When it is stopped whatever it does, such as `{"seconds": 3600}`.
 
         Raises:
             EngineError: The data does not fit the model; nothing was sent.
@@ -112,7 +118,9 @@ class Sequential(Built):
             part["validation_data"] = _validation(validation_data)
         if class_weight is not None:
             part["class_weight"] = {str(key): float(value) for key, value in class_weight.items()}
-        self.history = running.fit(self, part, callbacks, verbose, Options(on_interrupt, job))
+        job = {"name": name or self.name, "labels": labels, "checkpoint": checkpoint, "limits": limits}
+        given = {key: value for key, value in job.items() if value is not None}
+        self.history = running.fit(self, part, callbacks, verbose, Options(on_interrupt, given))
         return self.history
 
     def evaluate(self, x: Any, y: Any, batch_size: int = 32, verbose: int = 1, sample_weight: Any = None) -> Scores:

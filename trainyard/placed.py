@@ -28,7 +28,7 @@ class PlacedLayer:
         self._model, self._layer = model, layer
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
+        if name.startswith("_"):
             raise AttributeError(name)
         return getattr(self._layer, name)
 

@@ -9,6 +9,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from rich.console import Console
 
 from engine.arguments import Shape
 from engine.errors import EngineError
@@ -100,7 +101,8 @@ def definition(model: Sequential, seed: int, options: Options, compiled: bool = 
 
 def run(model: Sequential, body: Json, follow: Mapping[str, Any], goes_on: bool = False) -> Json:
     """Run a job to its good end; from then on the model's weights are those that it has left."""
-    job = model.client.jobs.create(sent(model.client, body | keeping.start(model, goes_on)))
+    console = Console() if follow.get("verbose") else None
+    job = model.client.jobs.create(sent(model.client, body | keeping.start(model, goes_on), console))
     ended = Following(model.client, job["id"], **follow).to_the_end()
     if goes_on or keeping.job_of(model) is None:
         keeping.keep_job(model, job["id"], goes_on)
@@ -135,6 +137,12 @@ def fit(model: Sequential, part: Json, callbacks: Any, verbose: int, options: Op
     follow = {"verbose": verbose, "told": told, "on_interrupt": options.on_interrupt}
     job = run(model, body, follow, goes_on=True)
     model.fits += 1
+    if model.stop_training:
+        warnings.warn(
+            "`stop_training` was not heeded: the job ran on the service, ahead of the callbacks here. Use "
+            "EarlyStopping, or `fit_generator`, which makes a job for each epoch.",
+            stacklevel=3,
+        )
     history = read(model.client.jobs.metrics(job["id"]), model=model, job=job["id"], params=params)
     hearing.end()
     return history

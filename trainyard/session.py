@@ -1,5 +1,7 @@
 """Which service the models of this program are trained by."""
 
+import atexit
+
 from trainyard.http import Client
 
 _current: dict[str, Client] = {}
@@ -12,8 +14,9 @@ def connect(url: str | None = None, api_key: str | None = None) -> Client:
         url: Where it listens; `TRAINYARD_URL`, or else the local yard.
         api_key: `ty_…`; `TRAINYARD_API_KEY`, or else none.
     """
-    _current["client"] = Client(url, api_key)
-    return _current["client"]
+    client = _current["client"] = Client(url, api_key)
+    atexit.register(client.close)
+    return client
 
 
 def current() -> Client:

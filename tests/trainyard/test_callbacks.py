@@ -128,6 +128,17 @@ def test_with_a_generator_our_own_may_stop_the_training(client):  # noqa: F811
     assert history.epoch == [0, 1]
 
 
+def test_our_own_are_told_that_they_cannot_stop_a_job(client):  # noqa: F811
+    model = make()
+
+    def stop(epoch, logs):
+        model.stop_training = True
+
+    with pytest.warns(UserWarning, match="EarlyStopping"):
+        history = model.fit(X, Y, nb_epoch=2, verbose=0, callbacks=[LambdaCallback(on_epoch_end=stop)])
+    assert history.epoch == [0, 1]
+
+
 def test_a_generator_that_ends_or_yields_something_else_is_refused(client):  # noqa: F811
     with pytest.raises(TrainyardError, match="after 32 of 64"):
         make().fit_generator(iter([(X[:32], Y[:32])]), 64, 1, 0)

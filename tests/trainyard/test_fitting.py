@@ -1,5 +1,6 @@
 """Models trained, judged and asked from Python on a running service."""
 
+import io
 import json
 import os
 import signal
@@ -8,15 +9,16 @@ import warnings
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from engine.errors import ShapeMismatch
 from tests.engine.yard import Golden
+from trainyard import arrays, following, session
 from trainyard import backend as K
-from trainyard import session
 from trainyard.errors import Detached, JobCancelled, JobFailed, TrainyardError
 from trainyard.following import Following, Lines
 from trainyard.http import Client
-from trainyard.layers import LSTM, Dense, Dropout, Merge
+from trainyard.layers import LSTM, Dense, Dropout, Merge, TimeDistributed
 from trainyard.models import Sequential, model_from_config
 from trainyard.optimizers import SGD
 
@@ -73,6 +75,14 @@ def test_what_the_project_has_already_is_not_sent_again(client):
     before = datasets(client)
     make().fit(mine.astype(np.float64), Y, nb_epoch=1, verbose=0)
     assert datasets(client) == before
+
+
+def test_a_job_has_the_name_the_labels_and_the_limits_that_it_was_given(client):
+    history = make().fit(X, Y, nb_epoch=1, verbose=0, name="mine", labels={"team": "a"}, limits={"seconds": 60})
+    (job,) = client.jobs.list(label="team:a")["items"]
+    assert (job["id"], job["name"], job["definition"]["limits"]) == (history.job, "mine", {"seconds": 60})
+    with pytest.raises(TypeError, match="epochs"):
+        make().fit(X, Y, epochs=1)
 
 
 def test_data_that_does_not_fit_is_refused_before_anything_is_sent(client):
@@ -172,7 +182,7 @@ def test_a_model_without_metrics_has_one_score(client):
 def test_an_uncompiled_model_predicts_with_the_weights_that_it_says_it_has(client):
     model = Sequential([Dense(2, input_dim=5)])
     expected = X @ model.get_weights()[0]
-    np.testing.assert_allclose(model.predict(X), expected, rtol=1e-5)
+    np.testing.assert_allclose(model.predict(X), expected, rtol=1e-5, atol=1e-6)
     with pytest.raises(RuntimeError, match="compiled"):
         model.fit(X, Y)
 
@@ -238,7 +248,29 @@ def test_a_branch_brings_its_weights_and_takes_the_trained_ones_home(client):
     model.fit([X, X], Y, nb_epoch=1, verbose=0)
     assert (model.get_weights()[0] != 1).any()
     equal(left.get_weights(), model.get_weights()[:2])
-    np.testing.assert_allclose(left.predict(X), X @ left.get_weights()[0] + left.get_weights()[1], rtol=1e-5)
+    np.testing.assert_allclose(left.predict(X), X @ left.get_weights()[0] + left.get_weights()[1], rtol=1e-5, atol=1e-6)
+
+
+def test_a_model_within_a_model_is_trained_with_it(client):
+    encoder = Sequential([Dense(4, input_dim=5, activation="tanh"), Dense(2)])
+    model = Sequential([encoder, Dense(3, activation="softmax")])
+    model.compile("adam", "categorical_crossentropy")
+    before = encoder.get_weights()
+    encoder.set_weights(before)
+    model.fit(X, Y, nb_epoch=2, verbose=0)
+    assert all((a != b).any() for a, b in zip(before, encoder.get_weights(), strict=True))
+    equal(model.get_weights()[:4], encoder.get_weights())
+    twin = Sequential([encoder, Dense(1)])
+    equal(twin.get_weights()[:4], encoder.get_weights())
+    assert encoder.predict(X[:2]).shape == (2, 2)
+
+
+def test_a_model_at_every_step_of_a_sequence_is_trained_with_it(client):
+    steps = Sequential([Dense(4, input_dim=5)])
+    model = Sequential([TimeDistributed(steps, input_shape=(3, 5)), LSTM(2)])
+    model.compile("sgd", "mse")
+    model.fit(RNG.random((8, 3, 5)), RNG.random((8, 2)), nb_epoch=1, verbose=0)
+    equal(model.get_weights()[:2], steps.get_weights())
 
 
 # -- batch by batch -----------------------------------------------------------------------------
@@ -341,6 +373,33 @@ def test_ctrl_c_does_what_was_asked(client, monkeypatch, wish, error):
         assert state in ("running", "queued")
         client.jobs.cancel(job)
     equal(model.get_weights(), before)
+
+
+@pytest.mark.parametrize(("answer", "wish"), [("c", "cancel"), ("Cancel", "cancel"), ("o", "go on"), ("", "detach")])
+def test_in_a_terminal_one_is_asked(monkeypatch, answer, wish):
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    assert following._ask(Console(), "job_1") == "detach"
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    console = Console(file=io.StringIO())
+    monkeypatch.setattr(console, "input", lambda question: answer)
+    assert following._ask(console, "job_1") == wish
+
+
+def test_a_bar_is_drawn_in_a_terminal(client):
+    console = Console(file=io.StringIO(), force_terminal=True, width=120)
+    job = make().fit(X, Y, nb_epoch=2, verbose=0).job
+    assert Following(client, job, verbose=1, console=console).to_the_end()["state"] == "succeeded"
+    assert "succeeded" in console.file.getvalue()
+    assert "100%" in console.file.getvalue()
+
+
+def test_a_large_array_is_shown_on_its_way(client, monkeypatch):
+    monkeypatch.setattr("trainyard.arrays.ANNOUNCED_BYTES", 100)
+    console = Console(file=io.StringIO(), force_terminal=True, width=120)
+    mine = arrays.here(RNG.random((64, 5)), "fit_x")
+    reference = arrays.sent(client, {"x": [mine]}, console)["x"][0]
+    assert reference == arrays.sent(client, mine)
+    assert "Sending fit_x" in console.file.getvalue()
 
 
 def test_a_wish_that_is_none_is_refused_before_anything_is_sent(client):
