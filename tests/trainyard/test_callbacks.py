@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engine.callbacks import CALLBACKS
-from tests.trainyard.test_fitting import X, Y, client, make  # noqa: F401
+from tests.trainyard.small import X, Y, make
 from trainyard.callbacks import (
     Callback,
     CSVLogger,
@@ -43,14 +43,14 @@ def test_the_service_s_callbacks_are_the_engine_s():
     assert ReduceLROnPlateau(factor=0.5).factor == 0.5
 
 
-def test_early_stopping_stops_on_the_service(client):  # noqa: F811
+def test_early_stopping_stops_on_the_service(client):
     model = make(optimizer="sgd")
     model.learning_rate = 0.0
     history = model.fit(X, Y, 64, 20, 0, shuffle=False, callbacks=[EarlyStopping("loss", patience=1)])
     assert history.epoch == [0, 1, 2]
 
 
-def test_a_schedule_is_asked_beforehand_for_every_epoch(client):  # noqa: F811
+def test_a_schedule_is_asked_beforehand_for_every_epoch(client):
     asked = []
 
     def schedule(epoch):
@@ -65,7 +65,7 @@ def test_a_schedule_is_asked_beforehand_for_every_epoch(client):  # noqa: F811
     np.testing.assert_allclose(history.history["lr"], [0.1, 0.05, 0.1 / 3], rtol=1e-6)
 
 
-def test_our_own_hear_of_everything_in_order(client):  # noqa: F811
+def test_our_own_hear_of_everything_in_order(client):
     diary, ends = Diary(), []
     model = make()
     both = [diary, LambdaCallback(on_epoch_end=lambda epoch, logs: ends.append(epoch))]
@@ -81,7 +81,7 @@ def test_our_own_hear_of_everything_in_order(client):  # noqa: F811
     assert ends == [0, 1]
 
 
-def test_a_log_is_written_as_a_table(client, tmp_path):  # noqa: F811
+def test_a_log_is_written_as_a_table(client, tmp_path):
     path = tmp_path / "log.csv"
     model = make()
     first = model.fit(X, Y, nb_epoch=2, verbose=0, callbacks=[CSVLogger(str(path))]).history
@@ -93,7 +93,7 @@ def test_a_log_is_written_as_a_table(client, tmp_path):  # noqa: F811
     assert float(rows[2][2]) == first["loss"][1]
 
 
-def test_checkpoints_come_home_to_their_folder(client, tmp_path):  # noqa: F811
+def test_checkpoints_come_home_to_their_folder(client, tmp_path):
     model = make()
     model.fit(X, Y, nb_epoch=2, verbose=0, callbacks=[ModelCheckpoint(str(tmp_path / "kept" / "w.{epoch:02d}.h5"))])
     assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["w.00.h5", "w.01.h5"]
@@ -107,7 +107,7 @@ def batches():
         yield X[:32], Y[:32]
 
 
-def test_with_a_generator_the_service_s_callbacks_run_here_and_do_the_same(client, tmp_path):  # noqa: F811
+def test_with_a_generator_the_service_s_callbacks_run_here_and_do_the_same(client, tmp_path):
     model = make(optimizer="sgd")
     model.learning_rate = 0.0
     (tmp_path / "kept").mkdir()
@@ -117,7 +117,7 @@ def test_with_a_generator_the_service_s_callbacks_run_here_and_do_the_same(clien
     assert [path.name for path in (tmp_path / "kept").iterdir()] == ["w.0.h5"]
 
 
-def test_with_a_generator_our_own_may_stop_the_training(client):  # noqa: F811
+def test_with_a_generator_our_own_may_stop_the_training(client):
     model = make()
 
     def stop(epoch, logs):
@@ -128,7 +128,7 @@ def test_with_a_generator_our_own_may_stop_the_training(client):  # noqa: F811
     assert history.epoch == [0, 1]
 
 
-def test_our_own_are_told_that_they_cannot_stop_a_job(client):  # noqa: F811
+def test_our_own_are_told_that_they_cannot_stop_a_job(client):
     model = make()
 
     def stop(epoch, logs):
@@ -139,14 +139,14 @@ def test_our_own_are_told_that_they_cannot_stop_a_job(client):  # noqa: F811
     assert history.epoch == [0, 1]
 
 
-def test_a_generator_that_ends_or_yields_something_else_is_refused(client):  # noqa: F811
+def test_a_generator_that_ends_or_yields_something_else_is_refused(client):
     with pytest.raises(TrainyardError, match="after 32 of 64"):
         make().fit_generator(iter([(X[:32], Y[:32])]), 64, 1, 0)
     with pytest.raises(TrainyardError, match="must yield"):
         make().fit_generator(iter([X]), 64, 1, 0)
 
 
-def test_batches_are_not_heard_of_and_what_is_no_callback_is_refused(client):  # noqa: F811
+def test_batches_are_not_heard_of_and_what_is_no_callback_is_refused(client):
     hears = LambdaCallback(on_batch_end=lambda batch, logs: None)
     with pytest.warns(UserWarning, match="never called"):
         make().fit(X, Y, nb_epoch=1, verbose=0, callbacks=[hears])

@@ -1,54 +1,23 @@
 """Models trained, judged and asked from Python on a running service."""
 
-import io
 import json
-import os
-import signal
-import threading
 import warnings
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from engine.errors import ShapeMismatch
 from tests.engine.yard import Golden
-from trainyard import arrays, following, session
+from tests.trainyard.small import RNG, X, Y, equal, make
 from trainyard import backend as K
-from trainyard.errors import Detached, JobCancelled, JobFailed, TrainyardError
-from trainyard.following import Following, Lines
-from trainyard.http import Client
+from trainyard.errors import JobFailed, TrainyardError
 from trainyard.layers import LSTM, Dense, Dropout, Merge, TimeDistributed
 from trainyard.models import Sequential, model_from_config
 from trainyard.optimizers import SGD
 
-RNG = np.random.default_rng(0)
-X, Y = RNG.random((64, 5), dtype=np.float32), np.eye(3)[RNG.integers(3, size=64)]
-
-
-@pytest.fixture
-def client(yard, monkeypatch):
-    """The service that every model of a test is trained by."""
-    with Client(yard.url) as client:
-        monkeypatch.setitem(session._current, "client", client)
-        yield client
-
-
-def make(*layers, optimizer="adam", metrics=("accuracy",), seed=7):
-    model = Sequential(layers or [Dense(8, input_dim=5, activation="tanh"), Dense(3, activation="softmax")])
-    model.seed = seed
-    model.compile(optimizer, "categorical_crossentropy", list(metrics))
-    return model
-
 
 def datasets(client):
     return [each["id"] for each in client.datasets.list(page_size=200)["items"]]
-
-
-def equal(one, other):
-    assert len(one) == len(other)
-    for a, b in zip(one, other, strict=True):
-        np.testing.assert_array_equal(a, b)
 
 
 # -- fit ----------------------------------------------------------------------------------------
@@ -325,92 +294,3 @@ def test_stateful_models_are_told_what_cannot_be_carried_over(client):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model.predict(x, 4)
-
-
-# -- coming back, letting go --------------------------------------------------------------------
-
-
-def test_a_job_is_come_back_to_by_its_id(client):
-    model = make()
-    history = model.fit(X, Y, nb_epoch=2, verbose=0)
-    back = Sequential.attach(history.job, client, verbose=0)
-    assert back.history.history == history.history
-    equal(back.get_weights(), model.get_weights())
-    assert back.evaluate(X, Y) == model.evaluate(X, Y)
-    ends = [each.fit(X, Y, nb_epoch=1, verbose=0).history for each in (back, model)]
-    assert ends[0] == ends[1]
-
-
-class Interrupting:
-    """Presses Ctrl-C as soon as a job is seen to run."""
-
-    def __init__(self, monkeypatch):
-        self.jobs, watch = [], Client.watch
-
-        def watched(client, job_id):
-            for job in watch(client, job_id):
-                yield job
-                if job["state"] == "running" and job_id not in self.jobs:
-                    self.jobs.append(job_id)
-                    os.kill(os.getpid(), signal.SIGINT)
-                    threading.Event().wait(60)
-
-        monkeypatch.setattr(Client, "watch", watched)
-
-
-@pytest.mark.parametrize(("wish", "error"), [("detach", Detached), ("cancel", JobCancelled), ("ask", Detached)])
-def test_ctrl_c_does_what_was_asked(client, monkeypatch, wish, error):
-    interrupting = Interrupting(monkeypatch)
-    model = make()
-    before = model.get_weights()
-    with pytest.raises(error):
-        model.fit(X, Y, nb_epoch=100_000, verbose=0, on_interrupt=wish)
-    (job,) = interrupting.jobs
-    state = client.jobs.get(job)["state"]
-    if wish == "cancel":
-        assert state == "cancelled"
-    else:
-        assert state in ("running", "queued")
-        client.jobs.cancel(job)
-    equal(model.get_weights(), before)
-
-
-@pytest.mark.parametrize(("answer", "wish"), [("c", "cancel"), ("Cancel", "cancel"), ("o", "go on"), ("", "detach")])
-def test_in_a_terminal_one_is_asked(monkeypatch, answer, wish):
-    monkeypatch.setattr("sys.stdin", io.StringIO())
-    assert following._ask(Console(), "job_1") == "detach"
-    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-    console = Console(file=io.StringIO())
-    monkeypatch.setattr(console, "input", lambda question: answer)
-    assert following._ask(console, "job_1") == wish
-
-
-def test_a_bar_is_drawn_in_a_terminal(client):
-    console = Console(file=io.StringIO(), force_terminal=True, width=120)
-    job = make().fit(X, Y, nb_epoch=2, verbose=0).job
-    assert Following(client, job, verbose=1, console=console).to_the_end()["state"] == "succeeded"
-    assert "succeeded" in console.file.getvalue()
-    assert "100%" in console.file.getvalue()
-
-
-def test_a_large_array_is_shown_on_its_way(client, monkeypatch):
-    monkeypatch.setattr("trainyard.arrays.ANNOUNCED_BYTES", 100)
-    console = Console(file=io.StringIO(), force_terminal=True, width=120)
-    mine = arrays.here(RNG.random((64, 5)), "fit_x")
-    reference = arrays.sent(client, {"x": [mine]}, console)["x"][0]
-    assert reference == arrays.sent(client, mine)
-    assert "Sending fit_x" in console.file.getvalue()
-
-
-def test_a_wish_that_is_none_is_refused_before_anything_is_sent(client):
-    with pytest.raises(TrainyardError, match="ask, detach, cancel"):
-        make().fit(X, Y, on_interrupt="stop")
-
-
-def test_lines_tell_of_each_epoch_once(client, capsys):
-    history = make().fit(X, Y, nb_epoch=3, verbose=2)
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split("  ")[0] for line in lines] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
-    assert f"loss {history.history['loss'][2]:.4f}" in lines[2]
-    assert Following(client, history.job, verbose=1)._report.__name__ == "<lambda>"
-    assert isinstance(Following(client, history.job, verbose=1)._report(), Lines)
