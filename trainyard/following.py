@@ -11,7 +11,7 @@ from rich.console import Console
 
 from trainyard.asking import TERMINAL
 from trainyard.calls import Json
-from trainyard.errors import Detached, JobCancelled, JobFailed, Refused, TrainyardError
+from trainyard.errors import Detached, JobCancelled, JobFailed, Refused, TrainyardError, Unreachable
 from trainyard.history import number_of
 from trainyard.http import Client
 from trainyard.progress import TrainingBar, numbers
@@ -112,12 +112,18 @@ class Following:
         Raises:
             JobFailed: It did not succeed.
             Detached: It was let go of.
+            Unreachable: The service has been away for too long.
         """
+        if self._report is not Silent:
+            self._console.print(f"[bold]{self._job_id}[/]", soft_wrap=True, highlight=False)
         while True:
             try:
                 job = self._watched()
             except KeyboardInterrupt:
                 self._interrupted()
+            except Unreachable as error:
+                error.add_note(f"{self._job_id} may run on. Come back to it with Sequential.attach({self._job_id!r}).")
+                raise
             else:
                 return succeeded(job)
 

@@ -100,11 +100,16 @@ def definition(model: Sequential, seed: int, options: Options, compiled: bool = 
 
 
 def run(model: Sequential, body: Json, follow: Mapping[str, Any], goes_on: bool = False) -> Json:
-    """Run a job to its good end; from then on the model's weights are those that it has left."""
+    """Run a job to its good end; from then on the model's weights are those that it has left.
+
+    One that has trained nothing has left those that there were. It is kept where no other has them, or where it knows
+    how the model is now compiled, so that what comes next can be done at once.
+    """
     console = Console() if follow.get("verbose") else None
     job = model.client.jobs.create(sent(model.client, body | keeping.start(model, goes_on), console))
     ended = Following(model.client, job["id"], **follow).to_the_end()
-    if goes_on or keeping.job_of(model) is None:
+    judges = "compile" in body and not model.kept.goes_on
+    if goes_on or judges or keeping.job_of(model) is None:
         keeping.keep_job(model, job["id"], goes_on)
         model.trained_compile = body.get("compile")
     return ended

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from tests.trainyard.small import RNG, X, Y, equal, make
 from trainyard import AsyncClient, arrays, following
-from trainyard.errors import Detached, JobCancelled, TrainyardError
+from trainyard.errors import Detached, JobCancelled, TrainyardError, Unreachable
 from trainyard.following import Following, Lines
 from trainyard.http import Client
 from trainyard.models import Sequential
@@ -111,6 +111,19 @@ def test_a_large_array_is_shown_on_its_way(client, monkeypatch):
     assert "Sending fit_x" in console.file.getvalue()
 
 
+def test_who_loses_the_service_is_told_how_to_come_back(client, monkeypatch):
+    def away(job_id):
+        raise Unreachable("Nobody answers.")
+
+    monkeypatch.setattr(client, "watch", away)
+    with pytest.raises(Unreachable) as error:
+        make().fit(X, Y, nb_epoch=1, verbose=0)
+    (note,) = error.value.__notes__
+    monkeypatch.undo()
+    job = note.split()[0]
+    assert Sequential.attach(job, client, verbose=0).history.job == job
+
+
 def test_a_wish_that_is_none_is_refused_before_anything_is_sent(client):
     with pytest.raises(TrainyardError, match="ask, detach, cancel"):
         make().fit(X, Y, on_interrupt="stop")
@@ -119,7 +132,7 @@ def test_a_wish_that_is_none_is_refused_before_anything_is_sent(client):
 def test_lines_tell_of_each_epoch_once(client, capsys):
     history = make().fit(X, Y, nb_epoch=3, verbose=2)
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split("  ")[0] for line in lines] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
-    assert f"loss {history.history['loss'][2]:.4f}" in lines[2]
+    assert [line.split("  ")[0] for line in lines] == [history.job, "epoch 1/3", "epoch 2/3", "epoch 3/3"]
+    assert f"loss {history.history['loss'][2]:.4f}" in lines[3]
     assert Following(client, history.job, verbose=1)._report.__name__ == "<lambda>"
     assert isinstance(Following(client, history.job, verbose=1)._report(), Lines)
