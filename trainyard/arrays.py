@@ -42,8 +42,9 @@ def here(value: Any, name: str) -> Here:
             f"{array.shape}."
         )
     # Models compute in float32, so nothing is lost and half of the bytes are saved.
+    wide = array.dtype.kind == "f" and array.dtype.itemsize > 4
     reference = Here(f"here/{name}")
-    reference.array = np.ascontiguousarray(array, np.float32 if array.dtype == np.float64 else None)
+    reference.array = np.ascontiguousarray(array, np.float32 if wide else None)
     return reference
 
 
@@ -76,7 +77,12 @@ def sent(client: Client, value: Any, console: Console | None = None) -> Any:
         return {key: sent(client, each, console) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [sent(client, each, console) for each in value]
-    return value
+    return plain(value)
+
+
+def plain(value: Any) -> Any:
+    """Turn numpy's numbers into those that JSON can write."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def reference_to(client: Client, array: Here, console: Console | None = None) -> str:

@@ -239,5 +239,6 @@ class Built:
 
     @property
     def client(self) -> Client:
-        """The service that trains it."""
-        return self._client or session.current()
+        """The service that trains it: the first one that it was given, for its weights are there."""
+        self._client = self._client or session.current()
+        return self._client

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from trainyard.asking import TERMINAL
 from trainyard.calls import Json
-from trainyard.errors import Detached, JobCancelled, JobFailed, Refused, TrainyardError, Unreachable
+from trainyard.errors import Detached, JobCancelled, JobFailed, Refused, TrainyardError
 from trainyard.history import number_of
 from trainyard.http import Client
 from trainyard.progress import TrainingBar, numbers
@@ -121,7 +121,7 @@ class Following:
                 job = self._watched()
             except KeyboardInterrupt:
                 self._interrupted()
-            except Unreachable as error:
+            except Exception as error:  # the service is away, or who is told of epochs cannot bear them
                 error.add_note(f"{self._job_id} may run on. Come back to it with Sequential.attach({self._job_id!r}).")
                 raise
             else:

@@ -214,7 +214,7 @@ def _inline(value: Any) -> Any:
         return value.array.tolist()
     if isinstance(value, Mapping):
         return {key: _inline(each) for key, each in value.items()}
-    return [_inline(each) for each in value] if isinstance(value, list) else value
+    return [_inline(each) for each in value] if isinstance(value, list) else arrays.plain(value)
 
 
 # -- weights ------------------------------------------------------------------------------------

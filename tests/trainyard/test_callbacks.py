@@ -128,6 +128,15 @@ def test_with_a_generator_our_own_may_stop_the_training(client):
     assert history.epoch == [0, 1]
 
 
+def test_who_raises_in_a_callback_is_told_that_the_job_runs_on(client):
+    def fail(epoch, logs):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError) as error:
+        make().fit(X, Y, nb_epoch=1, verbose=0, callbacks=[LambdaCallback(on_epoch_end=fail)])
+    assert "Sequential.attach" in error.value.__notes__[0]
+
+
 def test_our_own_are_told_that_they_cannot_stop_a_job(client):
     model = make()
 

@@ -58,6 +58,13 @@ def test_a_job_has_the_name_the_labels_and_the_limits_that_it_was_given(client):
         make().fit(X, Y, epochs=1)
 
 
+def test_numpy_s_numbers_do_as_arguments(client):
+    model = make()
+    history = model.fit(X, Y, np.int64(16), np.int32(1), 0, validation_split=np.float64(0.25))
+    assert history.epoch == [0]
+    assert model.predict(X[:4], np.int64(2)).shape == (4, 3)
+
+
 def test_data_that_does_not_fit_is_refused_before_anything_is_sent(client):
     before = datasets(client)
     with pytest.raises(ShapeMismatch, match=r"\(None, 5\)") as refusal:
