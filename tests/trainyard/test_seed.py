@@ -15,7 +15,7 @@ pytestmark = pytest.mark.xdist_group("seed")
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 NAMES = sorted(path.stem for path in (EXAMPLES / "sequential").glob("*.json"))
-LONG = {"vgg", "image_captioning", "lstm_classification"}
+LONG = {"vgg", "image_captioning"}
 TEXTS = {"first_steps", "one_input", "two_branches"}
 DATA = ("x", "y", "validation_data")
 
