@@ -21,7 +21,7 @@ FROM build AS build-worker
 # PyPI's torch brings CUDA along, several GB of it; this index has the one for processors alone.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 RUN --mount=type=cache,target=/root/.cache/pip \
-    pip install --extra-index-url "$TORCH_INDEX" --constraint requirements.lock ".[worker]"
+    pip install --extra-index-url "$TORCH_INDEX" --constraint requirements.lock ".[worker,onnx]"
 
 FROM ${PYTHON} AS runtime
 RUN useradd --uid 10001 --create-home trainyard && install --directory --owner trainyard --group trainyard /data

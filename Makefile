@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 DIGITS := .trainyard/digits.npz
 
-.PHONY: help install run test test-all check bench migrate lock chaos clean
+.PHONY: help install run example test test-all check bench migrate lock chaos clean
 
 help:  ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -25,6 +25,9 @@ run: install $(DIGITS)  ## Start a yard on this machine and train the README's m
 $(DIGITS): examples/digits/data.py | $(INSTALLED)
 	@mkdir -p $(dir $(DIGITS))
 	@$(BIN)/python examples/digits/data.py $(DIGITS)
+
+example: install  ## Run an example to its score; NAME=mnist_mlp EPOCHS=3 DATA=file.npz
+	@$(BIN)/python -m examples.run $(if $(NAME),$(NAME),mnist_mlp) $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(DATA),--data $(DATA))
 
 test: install  ## Run the tests
 	@$(BIN)/pytest -n auto --dist loadgroup

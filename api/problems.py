@@ -1,6 +1,7 @@
 """Every refusal as `application/problem+json` (RFC 9457), and never a word about our insides."""
 
 import logging
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -12,8 +13,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from core.blobs import StorageFailed
+from core.columns import finite
 from core.errors import ServiceError, Unavailable
-from core.tables import finite
 from engine.errors import EngineError, pointer
 
 log = logging.getLogger(__name__)
@@ -125,14 +126,27 @@ def gone(request: Request, error: Exception) -> Problem:
     return problem(request, "bad-request", "The request breaks off", 400, "The body ended before it was whole.")
 
 
+HANDLERS: dict[type[Exception], Callable[[Request, Exception], Problem]] = {
+    ServiceError: refused,
+    EngineError: untrainable,
+    RequestValidationError: invalid,
+    HTTPException: unrouted,
+    ClientDisconnect: gone,
+    StorageFailed: unstored,
+    OperationalError: unreachable,
+    InterfaceError: unreachable,
+    TimeoutError: unreachable,
+    Exception: broken,
+}
+
+
 def answer_with_problems(app: FastAPI) -> None:
     """Let no error leave in another form."""
-    app.add_exception_handler(ServiceError, refused)
-    app.add_exception_handler(EngineError, untrainable)
-    app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(HTTPException, unrouted)
-    app.add_exception_handler(ClientDisconnect, gone)
-    app.add_exception_handler(StorageFailed, unstored)
-    for away in (OperationalError, InterfaceError, TimeoutError):
-        app.add_exception_handler(away, unreachable)
-    app.add_exception_handler(Exception, broken)
+    for kind, handler in HANDLERS.items():
+        app.add_exception_handler(kind, handler)
+
+
+def problem_of(request: Request, error: Exception) -> Problem:
+    """Answer for whatever it is, as the framework would by the same table."""
+    handler = next(HANDLERS[kind] for kind in type(error).__mro__ if kind in HANDLERS)
+    return handler(request, error)

@@ -130,10 +130,9 @@ async def receive(request: Request, wiring: WiringDep, project_id: ProjectDep) -
         PayloadTooLarge: It is larger than the gateway takes.
         BadUpload: It is malformed, or was cut short.
     """
-    limit, folder = wiring.settings.max_upload_bytes, wiring.settings.spool_dir
+    limit = wiring.settings.max_upload_bytes
     check_length(request, limit)
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=folder) as spool:
+    with tempfile.NamedTemporaryFile(dir=wiring.spool.room()) as spool:
         receiver = _Receiver(spool, Upload(Path(spool.name)))
         await _read(request, _parser(request, receiver), limit)
         receiver.finish()

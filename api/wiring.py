@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from sqlalchemy.orm import Session, sessionmaker
 
 from api.access import Caller, project_of
+from api.spool import Spool
 from api.watching.polls import Polls
 from api.watching.streams import Streams
 from api.watching.watch import Watch
@@ -30,10 +31,13 @@ class Wiring:
     blobs: Blobs
     #: Where clients may upload and download by themselves; None where all goes through the gateway.
     bucket: Bucket | None
+    spool: Spool
     limits: Limits
     #: Places for callers who wait for a prediction.
     lanes: BoundedSemaphore
     watch: Watch
+    #: The same for express jobs, with shorter intervals, for as long as somebody waits for one.
+    express: Watch
     polls: Polls
     streams: Streams
 

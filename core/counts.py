@@ -7,11 +7,10 @@ from sqlalchemy.orm import Session
 
 from core.database import db_now
 from core.leases import EXPRESS, TRAINING
-from core.tables import HELD, Attempt, Job, JobState
+from core.tables import HELD, LIVE, Attempt, Job, JobState
 
 #: How far back attempts are counted.
 RECENT_SECONDS = 300.0
-LIVE = (JobState.QUEUED, JobState.PAUSED, *sorted(HELD))
 
 
 @dataclass(frozen=True)

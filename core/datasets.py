@@ -2,14 +2,12 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from core.errors import DatasetInUse, NotFound
 from core.pages import Cursor, Page, cut
-from core.tables import TERMINAL, Dataset, Job, JobDataset
-
-READY, AWAITING = "ready", "awaiting_upload"
+from core.tables import LIVE, READY, Dataset, Job, JobDataset
 
 
 class Datasets:
@@ -83,13 +81,9 @@ class Datasets:
         return dataset.blob
 
     def _live_job(self, dataset_id: str) -> str | None:
-        query = (
-            select(Job.id)
-            .join(JobDataset, JobDataset.job_id == Job.id)
-            .where(JobDataset.dataset_id == dataset_id, Job.state.not_in(TERMINAL))
-            .limit(1)
-        )
-        return self.session.scalar(query)
+        # Of the live jobs one that needs it, not of all that ever did: those are without end.
+        needs = exists().where(JobDataset.job_id == Job.id, JobDataset.dataset_id == dataset_id)
+        return self.session.scalar(select(Job.id).where(Job.state.in_(LIVE), needs).limit(1))
 
 
 def array_of(dataset: Dataset, array: str) -> tuple[tuple[int, ...], str]:

@@ -197,6 +197,7 @@ def artifact(
     sha256: str,
     format: str,
     blob: str,
+    max_difference: float | None = None,
 ) -> str | None:
     """Publish a file that is already in storage; return the blob it replaces, which may be deleted.
 
@@ -207,7 +208,7 @@ def artifact(
     old = session.get(Artifact, (job_id, name))
     old_blob = old.blob if old else None
     new = Artifact(job_id=job_id, name=name, attempt=attempt, bytes=bytes, sha256=sha256)
-    new.format, new.blob = format, blob
+    new.format, new.blob, new.max_difference = format, blob, max_difference
     session.merge(new)
     touch(job)
     session.flush()

@@ -8,10 +8,11 @@ from typing import Any
 from celery import Celery
 
 from core.settings import Settings
+from core.tracing import ringing
 
 log = logging.getLogger(__name__)
 
-RING = "trainyard.ring"
+RING, QUEUE = "trainyard.ring", "trainyard"
 FILESYSTEM = "filesystem://"
 #: A broker that just failed is let alone, so that no later request waits for it as well.
 QUIET_SECONDS = 5.0
@@ -43,7 +44,7 @@ def make_celery(settings: Settings) -> Celery:
         task_serializer="json",
         task_ignore_result=True,
         task_acks_late=False,
-        task_default_queue="trainyard",
+        task_default_queue=QUEUE,
         worker_prefetch_multiplier=1,
         worker_enable_remote_control=False,
         worker_send_task_events=False,
@@ -67,7 +68,8 @@ class Queue:
         if time.monotonic() < self._quiet_until:
             return
         try:
-            self.celery.send_task(RING, args=[job_id], ignore_result=True, retry=False)
+            with ringing(RING, QUEUE, job_id) as headers:
+                self.celery.send_task(RING, args=[job_id], headers=headers, ignore_result=True, retry=False)
         except Exception as error:
             # A broker can fail in as many ways as it has drivers, and none of them concerns the caller.
             self._quiet_until = time.monotonic() + QUIET_SECONDS

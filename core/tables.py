@@ -1,15 +1,12 @@
 """The rows. Every one belongs to a project; every time is the database's."""
 
-import math
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
-    JSON,
     BigInteger,
     CheckConstraint,
-    Dialect,
     ForeignKey,
     Index,
     LargeBinary,
@@ -17,31 +14,9 @@ from sqlalchemy import (
     String,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from sqlalchemy.types import TypeDecorator
 
+from core.columns import Json
 from core.database import Timestamp, db_now
-
-
-def finite(value: Any) -> Any:
-    """Write NaN and the infinities as words, because JSON has no numbers for them."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    if isinstance(value, dict):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    return value
-
-
-class Json(TypeDecorator[Any]):
-    """JSON that keeps the order of its keys and never fails on a NaN."""
-
-    impl = JSON(none_as_null=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
-        """Make the value storable."""
-        return finite(value)
 
 
 class Base(DeclarativeBase):
@@ -81,8 +56,12 @@ class JobState(StrEnum):
     CANCELLED = "cancelled"
 
 
+#: What is uploaded: whether its file is there, or is still to come.
+READY, AWAITING = "ready", "awaiting_upload"
 #: Final: no state follows them.
 TERMINAL = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
+#: All others, in a list that is the same in every process: by it a query finds them in an index.
+LIVE = tuple(state for state in JobState if state not in TERMINAL)
 #: An attempt holds the job, and its lease counts.
 HELD = frozenset({JobState.RUNNING, JobState.CANCELLING, JobState.PAUSING})
 
@@ -141,16 +120,21 @@ class Dataset(Base):
     created_at: Mapped[datetime] = mapped_column(insert_default=db_now())
 
 
-class Upload(Base):
-    """A dataset's file on its way past the gateway; gone when it has arrived or has taken too long."""
+class Arrival:
+    """A file on its way past the gateway; gone when it has arrived or has taken too long."""
 
-    __tablename__ = "uploads"
-
-    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"), primary_key=True)
     #: The storage's id of an upload in parts, and how large each of them is.
     multipart: Mapped[str | None]
     part_bytes: Mapped[int | None]
     expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class Upload(Arrival, Base):
+    """A dataset's file on its way."""
+
+    __tablename__ = "uploads"
+
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"), primary_key=True)
 
 
 class StoredModel(Base):
@@ -174,14 +158,26 @@ class WeightsFile(Base):
 
     id: Mapped[str] = mapped_column(primary_key=True)
     project_id: Mapped[str] = project_key()
+    name: Mapped[str | None]
     bytes: Mapped[int]
+    #: Empty as long as nobody has said it and the bytes have not come.
     sha256: Mapped[str]
+    #: "ready", or "awaiting_upload" with a `weights_uploads` row beside it.
+    state: Mapped[str] = mapped_column(default=READY)
     #: "hdf5" or "safetensors"
     format: Mapped[str]
     #: "tensorflow" or "theano"
     kernels: Mapped[str]
     blob: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(insert_default=db_now())
+
+
+class WeightsUpload(Arrival, Base):
+    """A weights file on its way."""
+
+    __tablename__ = "weights_uploads"
+
+    weights_id: Mapped[str] = mapped_column(ForeignKey("weights.id", ondelete="CASCADE"), primary_key=True)
 
 
 class Job(Base):
@@ -331,6 +327,8 @@ class Artifact(Base):
     sha256: Mapped[str]
     format: Mapped[str]
     blob: Mapped[str]
+    #: How far its predictions were from ours, at most, when it was made for another program.
+    max_difference: Mapped[float | None]
 
 
 class Worker(Base):

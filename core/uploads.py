@@ -1,15 +1,59 @@
 """Every query about uploads that have been announced and have not arrived."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.orm import Session
 
 from core.database import db_now
-from core.datasets import AWAITING, READY, Datasets
+from core.datasets import Datasets
 from core.errors import StateConflict, UploadExpired
-from core.tables import Dataset, Upload
+from core.models import Weights
+from core.tables import AWAITING, READY, Dataset, Upload, WeightsFile, WeightsUpload
+
+#: What may be announced.
+T = TypeVar("T", bound=Dataset | WeightsFile)
+
+
+@dataclass(frozen=True)
+class Kind(Generic[T]):
+    """Something that may be announced, and where that is written down."""
+
+    row: type[T]
+    upload: type[Upload] | type[WeightsUpload]
+    #: The upload's column that holds the row's id.
+    key: str
+    noun: str
+    path: str
+    #: Reads one of a project's.
+    get: Callable[[Session, str, str], T]
+
+    @property
+    def owner(self) -> ColumnElement[str]:
+        """Name the column that holds the row's id."""
+        column: ColumnElement[str] = getattr(self.upload, self.key)
+        return column
+
+
+DATASETS = Kind(
+    Dataset,
+    Upload,
+    "dataset_id",
+    "Dataset",
+    "/v1/datasets",
+    lambda session, project, id: Datasets(session, project).get(id),
+)
+WEIGHTS = Kind(
+    WeightsFile,
+    WeightsUpload,
+    "weights_id",
+    "Weights file",
+    "/v1/weights",
+    lambda session, project, id: Weights(session, project).get(id),
+)
+KINDS: tuple[Kind[Any], ...] = (DATASETS, WEIGHTS)
 
 
 @dataclass(frozen=True)
@@ -20,85 +64,115 @@ class Litter:
     multipart: str | None
 
 
-class Uploads:
-    """The announced uploads of one project."""
+class Uploads(Generic[T]):
+    """The announced uploads of one project and of one kind."""
 
-    def __init__(self, session: Session, project_id: str) -> None:
+    def __init__(self, session: Session, project_id: str, kind: Kind[T]) -> None:
         self.session = session
-        self.datasets = Datasets(session, project_id)
+        self.project_id = project_id
+        self.kind = kind
 
-    def announce(self, dataset: Dataset, upload: Upload, seconds: float) -> Upload:
-        """Store a dataset whose file is to come, and for how long it is waited for."""
-        dataset.state, dataset.arrays = AWAITING, {}
-        self.datasets.add(dataset)
-        upload.dataset_id, upload.expires_at = dataset.id, db_now(seconds)
+    def announce(self, row: T, parts: Mapping[str, Any], seconds: float) -> Upload | WeightsUpload:
+        """Store something whose file is to come, and for how long it is waited for.
+
+        Args:
+            row: What it is; its blob is where the file is to be sent.
+            parts: `multipart` and `part_bytes`, where it comes in parts.
+            seconds: For how long.
+        """
+        row.state = AWAITING
+        self.session.add(row)
+        self.session.flush()
+        upload = self.kind.upload(**{self.kind.key: row.id}, **parts, expires_at=db_now(seconds))
         self.session.add(upload)
         self.session.flush()
         return upload
 
-    def find(self, dataset_id: str) -> Upload | None:
-        """Look for the upload of a dataset; one that is ready has none."""
-        return self.session.get(Upload, dataset_id)
+    def find(self, row_id: str) -> Upload | WeightsUpload | None:
+        """Look for the upload of something; what is ready has none."""
+        upload: Upload | WeightsUpload | None = self.session.get(self.kind.upload, row_id)  # type: ignore[assignment]
+        return upload
 
-    def awaited(self, dataset_id: str) -> tuple[Dataset, Upload]:
-        """Read a dataset whose file may still come.
+    def get(self, row_id: str) -> T:
+        """Read what was announced, whether it has arrived or not.
 
         Raises:
-            NotFound: The project has no such dataset.
+            NotFound: The project has no such thing.
+        """
+        return self.kind.get(self.session, self.project_id, row_id)
+
+    def awaited(self, row_id: str) -> tuple[T, Upload | WeightsUpload]:
+        """Read something whose file may still come.
+
+        Raises:
+            NotFound: The project has no such thing.
             StateConflict: Its file has arrived.
             UploadExpired: It took too long.
         """
-        return self._awaited(self.datasets.get(dataset_id))
+        return self._awaited(self.get(row_id))
 
-    def settle(self, dataset_id: str, blob: str, sha256: str, arrays: dict[str, Any]) -> Dataset:
-        """Make a dataset ready, once for all: who comes second finds it so.
+    def settle(self, row_id: str, blob: str, sha256: str, found: Mapping[str, Any]) -> T:
+        """Make something ready, once for all: who comes second finds it so.
+
+        Args:
+            row_id: What it is.
+            blob: Where its file lies.
+            sha256: The file's.
+            found: What the file says of itself, by column.
 
         Raises:
             NotFound: It has been deleted meanwhile.
             StateConflict: Somebody else has made it ready.
             UploadExpired: It took too long.
         """
-        lock = select(Dataset).where(Dataset.id == dataset_id).with_for_update()
+        lock = select(self.kind.row).where(self.kind.row.id == row_id).with_for_update()
         self.session.scalar(lock.execution_options(populate_existing=True))
-        dataset, upload = self.awaited(dataset_id)
-        dataset.state, dataset.blob, dataset.sha256, dataset.arrays = READY, blob, sha256, arrays
+        row, upload = self.awaited(row_id)
+        row.state, row.blob, row.sha256 = READY, blob, sha256
+        for name, value in found.items():
+            setattr(row, name, value)
         self.session.delete(upload)
         self.session.flush()
-        return dataset
+        return row
 
-    def give_up(self, dataset_id: str) -> None:
+    def give_up(self, row_id: str) -> None:
         """Wait for an upload no longer; the sweep removes what there is of it."""
-        if (upload := self.find(dataset_id)) is not None:
+        if (upload := self.find(row_id)) is not None:
             upload.expires_at = db_now()
 
-    def _awaited(self, dataset: Dataset) -> tuple[Dataset, Upload]:
-        upload = self.find(dataset.id)
-        if dataset.state != AWAITING or upload is None:
-            raise StateConflict(f"Dataset {dataset.id} is {dataset.state}: its file has arrived.", state=dataset.state)
+    def _awaited(self, row: T) -> tuple[T, Upload | WeightsUpload]:
+        upload = self.find(row.id)
+        if row.state != AWAITING or upload is None:
+            raise StateConflict(f"{self.kind.noun} {row.id} is {row.state}: its file has arrived.", state=row.state)
         if upload.expires_at <= self.session.scalars(select(db_now())).one():
             raise UploadExpired(
-                f"The upload of {dataset.id} is over since {upload.expires_at.isoformat(timespec='seconds')}; "
-                "begin another with POST /v1/datasets."
+                f"The upload of {row.id} is over since {upload.expires_at.isoformat(timespec='seconds')}; "
+                f"begin another with POST {self.kind.path}."
             )
-        return dataset, upload
+        return row, upload
 
 
 def expire(session: Session, limit: int = 100) -> list[Litter]:
-    """Delete the datasets whose files never came; return what is to be removed after the commit."""
+    """Delete what was announced and never came; return what is to be removed after the commit."""
+    return [litter for kind in KINDS for litter in _expire(session, kind, limit)]
+
+
+def _expire(session: Session, kind: Kind[Any], limit: int) -> list[Litter]:
     query = (
-        select(Dataset.id, Dataset.blob, Upload.multipart)
-        .join(Upload, Upload.dataset_id == Dataset.id)
-        .where(Upload.expires_at < db_now())
-        .order_by(Upload.expires_at)
+        select(kind.row.id, kind.row.blob, kind.upload.multipart)
+        .join(kind.upload, kind.owner == kind.row.id)
+        .where(kind.upload.expires_at < db_now())
+        .order_by(kind.upload.expires_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
     late = session.execute(query).all()
-    session.execute(delete(Dataset).where(Dataset.id.in_([row.id for row in late])))
+    session.execute(delete(kind.row).where(kind.row.id.in_([row.id for row in late])))
     return [Litter(row.blob, row.multipart) for row in late]
 
 
 def awaited_parts(session: Session, upload_ids: list[str]) -> set[str]:
     """Tell which of the storage's uploads in parts are still waited for."""
-    found = session.scalars(select(Upload.multipart).where(Upload.multipart.in_(upload_ids)))
-    return {upload_id for upload_id in found if upload_id}
+    columns = [kind.upload.multipart for kind in KINDS]
+    found = [session.scalars(select(column).where(column.in_(upload_ids))) for column in columns]
+    return {upload_id for each in found for upload_id in each if upload_id}

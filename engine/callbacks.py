@@ -24,6 +24,8 @@ from engine.filenames import check_template, fill
 from engine.registry import Registry, shown
 
 Logs = dict[str, float]
+#: The epochs that have run, and the series of each log.
+History = Mapping[str, Any]
 Mode = Annotated[str, one_of("auto", "min", "max")]
 
 
@@ -39,6 +41,10 @@ class Fitting(Protocol):
 
     def keep(self, name: str, full: bool) -> None:
         """Keep the weights, or the whole model, as an artifact called `name`."""
+        ...
+
+    def leave(self, name: str, text: str) -> None:
+        """Leave a text as an artifact called `name`."""
         ...
 
 
@@ -58,6 +64,9 @@ class Callback(Description):
 
     def epoch_end(self, state: dict[str, Any], epoch: int, logs: Logs, fitting: Fitting) -> None:
         """Act after an epoch's validation; may add to `logs`."""
+
+    def fit_end(self, state: dict[str, Any], history: History, fitting: Fitting) -> None:
+        """Act when the last epoch is done."""
 
     def to_json(self) -> Json:
         """Return `{"class_name", "config"}`."""
@@ -278,6 +287,14 @@ class LearningRateScheduler(Callback):
         fitting.lr = self.schedule[min(epoch, len(self.schedule) - 1)]
 
 
+#: Callbacks of Keras that a server cannot take, and what is there instead.
+REFUSED = {
+    "LambdaCallback": "it runs code of yours, which a server does not. Watch the job from outside: "
+    "`GET /v1/jobs/{id}/events` streams every epoch.",
+    "RemoteMonitor": "a job calls no address. `GET /v1/jobs/{id}/events` streams every epoch to whoever asks.",
+}
+
+
 def _missing(callback: Callback, monitor: str, logs: Logs) -> str:
     return (
         f"{type(callback).__name__} watches {monitor!r}, which is not logged; there are {', '.join(sorted(logs))}. "
@@ -296,6 +313,8 @@ def _read(value: Any) -> Callback:
         if key not in ("class_name", "config"):
             raise BadArgument(f"A callback has no key {shown(key)}.", pointer(key))
     with within("class_name"):
+        if why := REFUSED.get(value["class_name"]):
+            raise BadArgument(f"{value['class_name']} is not taken: {why}")
         cls = CALLBACKS[value["class_name"]]
     with within("config"):
         return cls.from_config(value.get("config", {}))

@@ -8,11 +8,15 @@ from collections.abc import Callable
 from dataclasses import MISSING
 from typing import Any
 
+import engine.layers  # noqa: F401  # so that they are registered
 from engine.activations import ACTIVATIONS
 from engine.arguments import Description, Json, default_of, kinds
+from engine.augmentation import Augmentation
 from engine.callbacks import CALLBACKS
 from engine.compiled import Compile
 from engine.constraints import CONSTRAINTS
+from engine.dialects import REFUSED, later_names
+from engine.exports import EXPORTS
 from engine.expressions import callable_functions
 from engine.initializations import INITIALIZATIONS
 from engine.layer import LAYERS
@@ -20,6 +24,7 @@ from engine.methods import Evaluate, Fit, Predict
 from engine.metrics import ACCURACY, METRICS
 from engine.objectives import OBJECTIVES
 from engine.optimizers import OPTIMIZERS
+from engine.preprocessing import Counting, Padding, Scaling
 from engine.registry import Registry
 from engine.regularizers import REGULARIZERS
 
@@ -28,6 +33,7 @@ def capabilities() -> Json:
     """Describe every layer, optimizer, loss, metric and callback, with arguments in Keras 1's order."""
     return {
         "layers": _classes(LAYERS),
+        "later_keras": {"layers": later_names(), "refused": REFUSED},
         "optimizers": _classes(OPTIMIZERS),
         "losses": _functions(OBJECTIVES),
         "metrics": _functions(METRICS)
@@ -47,6 +53,13 @@ def capabilities() -> Json:
         "fit": describe(Fit),
         "evaluate": describe(Evaluate),
         "predict": describe(Predict),
+        "exports": dict(EXPORTS),
+        "augmentation": describe(Augmentation),
+        "preprocessing": {
+            "pad_sequences": describe(Padding),
+            "sequences_to_matrix": describe(Counting),
+            "array": describe(Scaling),
+        },
     }
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.arguments import Shape
+from engine.dialects import translate
 from engine.errors import BadArgument, BadModel, ShapeMismatch, TooLarge, pointer, within
 from engine.layer import LAYERS, Layer, shape_text
 from engine.limits import Limits
@@ -17,7 +18,7 @@ Note = dict[str, str]
 
 
 def read_model(value: Any, limits: Limits | None = None, dim_ordering: str = "tf") -> tuple[Sequential, list[Note]]:
-    """Read a model's JSON, name its layers and check every shape and size.
+    """Read a model's JSON, of Keras 1, 2 or 3, name its layers and check every shape and size.
 
     Args:
         value: The JSON.
@@ -31,13 +32,15 @@ def read_model(value: Any, limits: Limits | None = None, dim_ordering: str = "tf
         DefinitionError: It is no model, or too large a one; `where` points at the spot.
     """
     limits = limits or Limits()
-    model = _Reader(limits).model(value, 0)
-    if not isinstance(model, Sequential):
-        raise BadModel("A model must be a Sequential.", "/class_name")
-    settled = _Settler(dim_ordering).settle(model, None)
-    settled.masked(False)
-    _check_size(settled, limits)
-    return settled, _translations(model, settled)
+    said = translate(value, limits)
+    with said.pointing():
+        model = _Reader(limits).model(said.value, 0)
+        if not isinstance(model, Sequential):
+            raise BadModel("A model must be a Sequential.", "/class_name")
+        settled = _Settler(dim_ordering).settle(model, None)
+        settled.masked(False)
+        _check_size(settled, limits)
+    return settled, said.told(_translations(model, settled))
 
 
 class _Reader:
@@ -267,13 +270,19 @@ def _check_size(model: Sequential, limits: Limits) -> None:
             )
 
 
+def _is_width(declared: Layer, real: Shape) -> bool:
+    """Tell whether a layer declares no more than the width it gets, as the normal form does."""
+    whole = declared.input_shape or declared.batch_input_shape
+    return whole is None and getattr(declared, "input_dim", None) == real[-1]
+
+
 def _translations(given: Sequential, settled: Sequential) -> list[Note]:
     """Say where a declaration was replaced by what the layers before it really give."""
     notes = []
     for index, (before, after) in enumerate(zip(given.layers, settled.layers, strict=True)):
         said = before.first_shape() if index else None
         real = settled.placed[index].input_shape
-        if said is not None and said[1:] != real[1:]:
+        if said is not None and said[1:] != real[1:] and not _is_width(before, real):
             notes.append(
                 {
                     "pointer": pointer("config", index, "config"),

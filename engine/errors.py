@@ -11,7 +11,9 @@ EngineError
 └── RunError             only the data, or the run itself, could show it
     ├── BadData          a value in the data is out of range
     ├── Diverged         the loss is no longer a number
-    └── BadFile          a weight file is damaged, or of another model
+    ├── BadFile          a weight file is damaged, or of another model
+    ├── Unavailable      the worker lacks what the job needs
+    └── NotExported      a trained model could not be written for another program
 """
 
 from collections.abc import Iterator
@@ -95,6 +97,16 @@ class BadFile(RunError):
 
     class_ = "user_data"
     who = "user"
+
+
+class Unavailable(RunError):
+    """The worker lacks what the job needs."""
+
+    class_ = "unavailable"
+
+
+class NotExported(RunError):
+    """A trained model could not be written for another program."""
 
 
 @contextmanager

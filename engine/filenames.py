@@ -25,6 +25,20 @@ def check_template(template: str) -> None:
         )
 
 
+def check_name(name: str, argument: str) -> None:
+    """Refuse what could not be the name of an artifact, as it is.
+
+    Raises:
+        BadArgument: It holds a path, or an odd character.
+    """
+    if not PLAIN.fullmatch(name) or ".." in name:
+        raise BadArgument(
+            f"`{argument}` must be a plain file name of letters, digits, '.', '_', '+', '=' and '-', but got "
+            f"{name[:100]!r}.",
+            f"/{argument}",
+        )
+
+
 def fill(template: str, epoch: int, logs: Mapping[str, float]) -> str:
     """Write the name for one epoch; a log that is missing becomes its own name."""
 

@@ -1,39 +1,22 @@
 """How weights start: Keras 1's initialisations, drawn with numpy so that no tensor is needed."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.arguments import named
 from engine.registry import Registry
-
-if TYPE_CHECKING:
-    from engine.layer import Weight
 
 Array = NDArray[np.float32]
 Initializer = Callable[[tuple[int, ...], np.random.Generator, str], NDArray[Any]]
 
 INITIALIZATIONS: Registry[Initializer] = Registry("initialization")
-Initialization = Annotated[str, named(INITIALIZATIONS)]
 
 
 def initialize(name: str, shape: tuple[int, ...], rng: np.random.Generator, dim_ordering: str = "th") -> Array:
     """Draw a weight of `shape` in float32; `dim_ordering` says where a kernel keeps its filters."""
     return np.ascontiguousarray(INITIALIZATIONS[name](shape, rng, dim_ordering), dtype=np.float32)
-
-
-def draw(weights: Iterable[Weight], seed: int) -> dict[str, Array]:
-    """Draw every weight of a model; each draw depends on the seed and the weight's place alone."""
-    drawn = {}
-    for index, each in enumerate(weights):
-        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 0, index])))
-        parts = [initialize(init, shape, rng, each.dim_ordering) for init, shape in each.parts()]
-        drawn[each.name] = np.concatenate(parts, -1) * np.float32(each.scale)
-    return drawn
 
 
 def check_initialization(name: str, shape: tuple[int, ...]) -> str | None:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from engine.arguments import Description, InputShape, Json, Kind, Name, PositiveInt, Shape, Wrong, default_of, one_of
 from engine.constraints import Bound, check_axes
 from engine.errors import BadArgument, BadModel, ShapeMismatch
-from engine.initializations import check_initialization
 from engine.registry import Registry
 from engine.regularizers import EigenvalueRegularizer, Penalty
+from engine.spreads import Start, check_start
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,7 +36,7 @@ class Weight:
     Args:
         name: Unique within the layer, as Keras 1 has it: `W`, `U`, `b`, …
         shape: Its axes.
-        init: The initialisation's name, or one for each of several parts of the last axis, alike in length.
+        init: How it starts, or how each of several parts of the last axis does, alike in length.
         regularizer: A penalty on it.
         constraint: What is done to it after every update.
         trainable: Whether the optimizer moves it.
@@ -48,7 +48,7 @@ class Weight:
 
     name: str
     shape: tuple[int, ...]
-    init: str | tuple[str, ...]
+    init: Start | tuple[Start, ...]
     regularizer: Penalty | None = None
     constraint: Bound | None = None
     trainable: bool = True
@@ -59,7 +59,7 @@ class Weight:
 
     def __post_init__(self) -> None:
         for init, shape in self.parts():
-            if wrong := check_initialization(init, shape):
+            if wrong := check_start(init, shape):
                 raise BadArgument(f"{wrong}, but {self.name} is {list(self.shape)}.", f"/{self.argument}")
         if isinstance(self.regularizer, EigenvalueRegularizer) and len(self.shape) != 2:
             raise BadArgument(
@@ -74,9 +74,14 @@ class Weight:
         """How many numbers it holds."""
         return prod(self.shape)
 
-    def parts(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+    @property
+    def filters_lead(self) -> bool:
+        """Whether it is a kernel whose filters and channels come before its window."""
+        return self.dim_ordering == "th" and len(self.shape) > 3 and 0 not in self.flips
+
+    def parts(self) -> Iterator[tuple[Start, tuple[int, ...]]]:
         """List the parts of the last axis that start each in their own way, with their shapes."""
-        inits = (self.init,) if isinstance(self.init, str) else self.init
+        inits = self.init if isinstance(self.init, tuple) else (self.init,)
         for init in inits:
             yield init, (*self.shape[:-1], self.shape[-1] // len(inits))
 
@@ -97,6 +102,15 @@ class Input:
     shape: Shape
     dtype: str
     layer: Layer | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A layer that another one is made of: what Keras 3 calls its place there, and what comes in."""
+
+    role: str
+    layer: Layer
+    input_shape: Shape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,6 +218,10 @@ class Layer(Description):
 
     def memories(self, input_shape: Shape) -> Iterator[Memory]:
         """List what it keeps from one batch to the next; only a stateful layer keeps anything."""
+        return iter(())
+
+    def parts(self, input_shape: Shape) -> Iterator[Part]:
+        """List the layers whose weights are its own, under `layer/weight`; by default there are none."""
         return iter(())
 
     def values(self, input_shape: Shape) -> int:

@@ -16,5 +16,6 @@ class Limits:
     max_epochs: int = 100_000
     max_inline_values: int = 100_000
     max_random_values: int = 2**27
+    max_made_bytes: int = 8 * 2**30
     max_callbacks: int = 20
     max_metrics: int = 50

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 from engine.arguments import Shape
+from engine.augmentation import MAX_WHITENED, Augmentation
 from engine.compiled import Compile
-from engine.errors import BadReference, ShapeMismatch, within
+from engine.errors import BadReference, ShapeMismatch, TooLarge, within
 from engine.layer import Input, shape_text
 from engine.limits import Limits
 from engine.methods import Evaluate, Fit, Predict
 from engine.model import Sequential
 from engine.references import is_reference, read_source
 from engine.registry import shown
-from engine.sources import ArraySpec, Describe, Source
+from engine.sources import ArraySpec, Columns, Describe, Source, Stored
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,9 @@ def match_fit(
     """Check the data of a fit; the second result is what it is validated on, when given apart."""
     fed = match_scored(model, compiled, fit, describe, limits)
     _check_class_weight(model, fit)
+    if fit.augmentation is not None:
+        with within("augmentation"):
+            _check_augmentation(model, fit.augmentation, fed.x[0].spec(describe))
     if fit.validation_data is not None:
         with within("validation_data"):
             return fed, _validation(model, compiled, fit, describe, limits)
@@ -83,14 +88,14 @@ def match_scored(model: Sequential, compiled: Compile, use: Fit | Evaluate, desc
     _check_whole(model, use.batch_size)
     with within("y"):
         y = read_source(_only(use.y), limits)
-        spec = y.spec(describe)
+        spec = _spec(y, describe, limits)
         _check_length(spec, samples)
         _check_target(spec, compiled, model)
     weights = None
     if use.sample_weight is not None:
         with within("sample_weight"):
             weights = read_source(use.sample_weight, limits)
-            _check_sample_weight(weights.spec(describe), samples, compiled, model)
+            _check_sample_weight(_spec(weights, describe, limits), samples, compiled, model)
     return Fed(x, y, weights, samples)
 
 
@@ -114,12 +119,25 @@ def _inputs(model: Sequential, x: Any, describe: Describe, limits: Limits) -> tu
         for position, (step, value) in enumerate(given):
             with within(*step):
                 source = read_source(value, limits)
-                spec = source.spec(describe)
+                spec = _spec(source, describe, limits)
                 samples = samples or spec.shape[0]
                 _check_length(spec, samples)
                 _check_input(spec, inputs[position])
                 sources.append(source)
     return tuple(sources), samples
+
+
+def _spec(source: Source, describe: Describe, limits: Limits) -> ArraySpec:
+    """Tell an array's shape and type; refuse one that would be made, on the way too, larger than the limits allow."""
+    spec = source.spec(describe)
+    for each in source.inner():
+        _spec(each, describe, limits)
+    if not isinstance(source, Stored | Columns) and spec.bytes > limits.max_made_bytes:
+        raise TooLarge(
+            f"An array that is made of another may take {limits.max_made_bytes:,} bytes, but one of shape "
+            f"{list(spec.shape)} takes {spec.bytes:,}. Upload it ready made, or make it smaller."
+        )
+    return spec
 
 
 def _by_input(x: Any, inputs: tuple[Input, ...]) -> list[tuple[tuple[str | int, ...], Any]]:
@@ -239,4 +257,25 @@ def _check_class_weight(model: Sequential, fit: Fit) -> None:
         raise ShapeMismatch(
             f"`class_weight` needs targets of two axes, but the output is {shape_text(output)}.",
             "/class_weight",
+        )
+
+
+def _check_augmentation(model: Sequential, augmentation: Augmentation, spec: ArraySpec) -> None:
+    inputs = model.inputs()
+    if len(inputs) > 1 or len(spec.shape) != 4:
+        raise ShapeMismatch(
+            "Augmentation takes a model with one input of images, (samples, rows, columns, channels) or with the "
+            f"channels first, but this one has {len(inputs)} of shape {shape_text(inputs[0].shape)}."
+        )
+    channels = spec.shape[augmentation.channel_axis]
+    if augmentation.learns and channels not in (1, 3, 4):
+        raise ShapeMismatch(
+            f"Images have 1, 3 or 4 channels, but with the dim_ordering {augmentation.dim_ordering!r} these of shape "
+            f"{shape_text(spec.shape)} have {channels}.",
+            "/dim_ordering",
+        )
+    if augmentation.zca_whitening and prod(spec.shape[1:]) > MAX_WHITENED:
+        raise TooLarge(
+            f"Whitening takes images of up to {MAX_WHITENED:,} values, but these have {prod(spec.shape[1:]):,}.",
+            "/zca_whitening",
         )

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+import engine.loggers  # noqa: F401  # so that they are registered
 from engine.arguments import CountInt, Description, Fraction, Kind, PositiveInt, Wrong, one_of
+from engine.augmentation import Augmentation
 from engine.callbacks import Callbacks
 
 #: Data is read by `matching`, which knows the model's inputs; until then it stays as it was written.
@@ -42,6 +44,21 @@ ClassWeight = Annotated[
 ]
 
 
+def _augmentation(value: Any) -> Augmentation:
+    if isinstance(value, Augmentation):
+        return value
+    if not isinstance(value, Mapping):
+        raise Wrong
+    return Augmentation.from_config(value)
+
+
+AUGMENTATION = Kind(
+    'an object of ImageDataGenerator\'s arguments, such as {"width_shift_range": 0.1, "horizontal_flip": true}',
+    _augmentation,
+    lambda augmentation: augmentation.get_config(),
+)
+
+
 @dataclass(frozen=True)
 class Fit(Description):
     """The arguments of Keras 1's `fit`.
@@ -64,6 +81,7 @@ class Fit(Description):
         nb_val_samples: Samples to validate on after an epoch, taken from the validation data in the same way.
         reset_states: When stateful layers forget: "never", as in Keras 1; after every "epoch" and its validation; or
             when the whole "fit" is done.
+        augmentation: What is done to images in training, as by ImageDataGenerator; other data is standardized only.
     """
 
     x: Data
@@ -81,6 +99,7 @@ class Fit(Description):
     samples_per_epoch: PositiveInt | None = None
     nb_val_samples: PositiveInt | None = None
     reset_states: Annotated[str, one_of("never", "epoch", "fit")] = "never"
+    augmentation: Annotated[Augmentation, AUGMENTATION] | None = None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from engine import layers as _layers  # noqa: F401  # every layer registers itself
 from engine.arguments import Json, Shape
 from engine.errors import BadModel, within
-from engine.layer import Input, Layer, Layers, Memory, Weight, Weights, by_layer, layer
+from engine.layer import Input, Layer, Layers, Memory, Part, Weight, Weights, by_layer, layer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -112,6 +112,10 @@ class Sequential(Layer):
                 yield from (leaf for branch in branches_of(placed.layer) for leaf in branch.leaves())
             else:
                 yield placed
+
+    def parts(self, input_shape: Shape) -> Iterator[Part]:
+        for placed in self.leaves(input_shape):
+            yield Part("layers", placed.layer, placed.input_shape)
 
     def output_shape(self, input_shape: Shape) -> Shape:
         return self.place(input_shape)[-1].output_shape

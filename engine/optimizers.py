@@ -71,6 +71,10 @@ def _decayed(lr: Tensor, decay: float, k: Tensor) -> Tensor:
     return lr / (1.0 + decay * k) if decay else lr
 
 
+def _root(a: Tensor, epsilon: float, inside: bool | None) -> Tensor:
+    return (a + epsilon).sqrt() if inside else a.sqrt() + epsilon
+
+
 @OPTIMIZERS.register("SGD", "sgd")
 @dataclass(frozen=True)
 class SGD(Optimizer):
@@ -111,12 +115,14 @@ class RMSprop(Optimizer):
         rho: Share of the running mean that is kept.
         epsilon: Added to the root.
         decay: The rate is divided by `1 + decay * k` at update k.
+        epsilon_inside: Whether `epsilon` is added under the root instead, as in Keras 3.
     """
 
     lr: NonNegative = 0.001
     rho: Fraction = 0.9
     epsilon: NonNegative = 1e-8
     decay: NonNegative = 0.0
+    epsilon_inside: bool | None = None
 
     moments: ClassVar = ("a",)
 
@@ -127,7 +133,7 @@ class RMSprop(Optimizer):
     def update(self, p: Tensor, g: Tensor, slots: Slots, lr: Tensor, k: Tensor) -> tuple[Tensor, Slots]:
         """Take one step."""
         a = self.rho * slots["a"] + (1.0 - self.rho) * g.square()
-        return p - _decayed(lr, self.decay, k) * g / (a.sqrt() + self.epsilon), {"a": a}
+        return p - _decayed(lr, self.decay, k) * g / _root(a, self.epsilon, self.epsilon_inside), {"a": a}
 
 
 @OPTIMIZERS.register("Adagrad", "adagrad")
@@ -139,11 +145,15 @@ class Adagrad(Optimizer):
         lr: Learning rate.
         epsilon: Added to the root.
         decay: The rate is divided by `1 + decay * k` at update k.
+        epsilon_inside: Whether `epsilon` is added under the root instead, as in Keras 3.
+        start: What the sum of squares begins with; 0 where absent, as in Keras 1.
     """
 
     lr: NonNegative = 0.01
     epsilon: NonNegative = 1e-8
     decay: NonNegative = 0.0
+    epsilon_inside: bool | None = None
+    start: NonNegative | None = None
 
     moments: ClassVar = ("a",)
 
@@ -154,7 +164,9 @@ class Adagrad(Optimizer):
     def update(self, p: Tensor, g: Tensor, slots: Slots, lr: Tensor, k: Tensor) -> tuple[Tensor, Slots]:
         """Take one step."""
         a = slots["a"] + g.square()
-        return p - _decayed(lr, self.decay, k) * g / (a.sqrt() + self.epsilon), {"a": a}
+        return p - _decayed(lr, self.decay, k) * g / _root(
+            a + (self.start or 0.0), self.epsilon, self.epsilon_inside
+        ), {"a": a}
 
 
 @OPTIMIZERS.register("Adadelta", "adadelta")

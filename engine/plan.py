@@ -6,13 +6,14 @@ Everything that can be told without a tensor is told here, with a pointer to the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from engine.arguments import Description, Json
 from engine.compiled import Compile
 from engine.definition import Note, read_model
+from engine.dialects import translate_compile
 from engine.errors import BadArgument, BadModel, TooLarge, within
 from engine.estimate import Estimate, estimate
 from engine.limits import Limits
@@ -90,6 +91,7 @@ class _Reading:
         fit, evaluate, predict = (
             self.part(name, cls) for name, cls in (("fit", Fit), ("evaluate", Evaluate), ("predict", Predict))
         )
+        fit = self.settled(fit)
         self.check_parts(compiled, fit, evaluate, predict)
         if fit is not None and fit.shuffle is not False and model.all_memories:
             self.warn(
@@ -127,14 +129,36 @@ class _Reading:
         self.notes += [{**note, "pointer": "/model" + note["pointer"]} for note in notes]
         return model
 
+    def settled(self, fit: Fit | None) -> Fit | None:
+        """Put the job's `dim_ordering` into the augmentation, and warn of what predictions made apart do not know."""
+        if fit is None or fit.augmentation is None:
+            return fit
+        if fit.augmentation.standardizes:
+            self.warn(
+                "/fit/augmentation",
+                "All data of this job is standardized by `augmentation`. Predictions and evaluations that are asked "
+                "for later, apart from it, take their data as it is sent: standardize it alike.",
+            )
+        return replace(fit, augmentation=fit.augmentation.ordered(self.body.get("dim_ordering") or "tf"))
+
     def part(self, name: str, cls: Any) -> Any:
         value = self.body.get(name)
         if value is None:
             return None
+        if cls is Compile:
+            return self.compiled(value)
         with within(name):
             if isinstance(value, Mapping) and "epochs" in value and cls is Fit:
                 value = self.renamed(name, value, "epochs", "nb_epoch")
             return cls.from_config(value)
+
+    def compiled(self, value: Any) -> Compile:
+        with within("compile"):
+            said = translate_compile(value)
+            with said.pointing():
+                compiled = Compile.from_config(said.value)
+        self.notes += [{**note, "pointer": "/compile" + note["pointer"]} for note in said.notes]
+        return compiled
 
     def renamed(self, part: str, value: Mapping[str, Any], old: str, new: str) -> dict[str, Any]:
         if new in value:

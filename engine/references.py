@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import prod
 from typing import Any
 
@@ -11,12 +11,15 @@ import numpy as np
 
 from engine.errors import BadReference, TooLarge, pointer, within
 from engine.limits import Limits
+from engine.preprocessing import Counted, Counting, Padded, Padding, Scaled, Scaling, Sequences
 from engine.registry import shown
 from engine.sources import NUMERIC, Columns, Inline, OneHot, Random, Source, Stored
 
 FORMS = (
     'a reference such as "ds_…/x_train", {"dataset": "ds_…", "columns": ["a", "b"]}, '
-    '{"to_categorical": "ds_…/labels", "nb_classes": 10}, {"random": [1000, 784], "seed": 1}, or a list of numbers'
+    '{"to_categorical": "ds_…/labels", "nb_classes": 10}, {"pad_sequences": {"sequences": "ds_…/words", "offsets": '
+    '"ds_…/offsets"}, "maxlen": 80}, {"sequences_to_matrix": …, "nb_words": 1000}, {"array": "ds_…/x", "divide": 255}, '
+    '{"random": [1000, 784], "seed": 1}, or a list of numbers'
 )
 
 
@@ -33,16 +36,16 @@ def read_source(value: Any, limits: Limits) -> Source:
         return _inline(value, limits)
     if isinstance(value, Mapping) and set(value) == {"dataset", "columns"}:
         return _columns(value)
-    if isinstance(value, Mapping) and "to_categorical" in value:
-        return _one_hot(value, limits)
-    if isinstance(value, Mapping) and "random" in value:
-        return _random(value, limits)
+    if isinstance(value, Mapping):
+        for key, read in _FORMS.items():
+            if key in value:
+                return read(value, limits)
     raise BadReference(f"Data must be {FORMS}, but got {shown(value)}.")
 
 
 def is_reference(value: Any) -> bool:
     """Tell a reference written as an object from a mapping of input names."""
-    return isinstance(value, Mapping) and not {"to_categorical", "dataset", "random"}.isdisjoint(value)
+    return isinstance(value, Mapping) and not {"dataset", *_FORMS}.isdisjoint(value)
 
 
 def _stored(value: str) -> Stored:
@@ -77,6 +80,50 @@ def _one_hot(value: Mapping[str, Any], limits: Limits) -> OneHot:
     return OneHot(labels, classes)
 
 
+def _padded(value: Mapping[str, Any], limits: Limits) -> Padded:
+    with within("pad_sequences"):
+        sequences = _sequences(value["pad_sequences"], limits)
+    return Padded(sequences, Padding.from_config(_without(value, "pad_sequences")))
+
+
+def _counted(value: Mapping[str, Any], limits: Limits) -> Counted:
+    with within("sequences_to_matrix"):
+        sequences = _sequences(value["sequences_to_matrix"], limits)
+    counting = Counting.from_config(_without(value, "sequences_to_matrix", "fit_on"))
+    if "fit_on" not in value:
+        return Counted(sequences, counting)
+    with within("fit_on"):
+        if counting.mode != "tfidf":
+            raise BadReference(f'`fit_on` is for the mode "tfidf"; {counting.mode!r} looks at nothing else.')
+        return Counted(sequences, counting, _sequences(value["fit_on"], limits))
+
+
+def _scaled(value: Mapping[str, Any], limits: Limits) -> Scaled:
+    with within("array"):
+        array = read_source(value["array"], limits)
+    return Scaled(array, Scaling.from_config(_without(value, "array")))
+
+
+def _sequences(value: Any, limits: Limits) -> Sequences:
+    """Read sequences: values with offsets, lists of different lengths, or what is a matrix."""
+    if isinstance(value, list) and value and all(isinstance(each, list) for each in value):
+        ends = np.cumsum([0, *(len(each) for each in value)])
+        return Sequences(_inline([step for each in value for step in each], limits), _inline(ends.tolist(), limits))
+    if not isinstance(value, Mapping) or "sequences" not in value:
+        return Sequences(read_source(value, limits))
+    for key in value:
+        if key not in ("sequences", "offsets"):
+            raise BadReference(f"Sequences are told by `sequences` and `offsets`, not {shown(key)}.", pointer(key))
+    with within("sequences"):
+        values = read_source(value["sequences"], limits)
+    with within("offsets"):
+        return Sequences(values, read_source(value.get("offsets"), limits))
+
+
+def _without(value: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: each for key, each in value.items() if key not in keys}
+
+
 def _random(value: Mapping[str, Any], limits: Limits) -> Random:
     for key in value:
         if key not in ("random", "seed", "low", "high"):
@@ -99,6 +146,16 @@ def _random(value: Mapping[str, Any], limits: Limits) -> Random:
 
 def _whole(value: Any, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value < 2**31
+
+
+#: The forms that are told by a key, with who reads them.
+_FORMS: Mapping[str, Callable[[Mapping[str, Any], Limits], Source]] = {
+    "to_categorical": _one_hot,
+    "pad_sequences": _padded,
+    "sequences_to_matrix": _counted,
+    "array": _scaled,
+    "random": _random,
+}
 
 
 def _inline(value: list[Any], limits: Limits) -> Inline:

@@ -36,6 +36,20 @@ class L1L2Regularizer(Description):
 
 
 @dataclass(frozen=True)
+class MeanActivityRegularizer(L1L2Regularizer):
+    """The penalty of an output as later Keras has it: that of L1L2Regularizer, divided by the number of samples.
+
+    Args:
+        l1: Weight of the absolute values.
+        l2: Weight of the squares.
+    """
+
+    def __call__(self, w: Tensor) -> Tensor:
+        """Return the penalty of an output, a scalar."""
+        return super().__call__(w) / w.shape[0]
+
+
+@dataclass(frozen=True)
 class EigenvalueRegularizer(Description):
     """Adds `k * sqrt(the dominant eigenvalue of WᵀW)` to the loss, found by power iteration.
 
@@ -78,6 +92,7 @@ def _strengths(config: Values, l1: float | None, l2: float | None) -> dict[str, 
 
 REGULARIZERS: Registry[Any] = Registry("regularizer")
 REGULARIZERS.register("L1L2Regularizer", "WeightRegularizer", "ActivityRegularizer")(L1L2Regularizer.from_config)
+REGULARIZERS.register("MeanActivityRegularizer")(MeanActivityRegularizer.from_config)
 REGULARIZERS.register("EigenvalueRegularizer")(EigenvalueRegularizer.from_config)
 REGULARIZERS.register("l1", "activity_l1")(_shorthand(0.01, None))
 REGULARIZERS.register("l2", "activity_l2")(_shorthand(None, 0.01))

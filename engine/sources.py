@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,11 @@ class ArraySpec:
             return np.dtype(self.dtype).kind
         except TypeError:  # such as "str32", which numpy writes but does not read
             return "?"
+
+    @property
+    def bytes(self) -> int:
+        """How much memory it takes."""
+        return prod(self.shape) * np.dtype(self.dtype).itemsize
 
 
 #: Describes one array of a stored dataset; raises LookupError with words for the user.
@@ -61,6 +67,11 @@ class Source:
 
     def datasets(self) -> Iterator[str]:
         """List the stored datasets it draws on."""
+        for each in self.inner():
+            yield from each.datasets()
+
+    def inner(self) -> Iterator[Source]:
+        """List the sources it is made of."""
         return iter(())
 
     def to_json(self) -> Json:
@@ -148,7 +159,7 @@ class Inline(Source):
 
 @dataclass(frozen=True)
 class OneHot(Source):
-    """Class numbers made one-hot: `{"to_categorical": …, "nb_classes": 10}`."""
+    """Class numbers made one-hot: `{"to_categorical": …, "nb_classes": 10}`; sequences of them step by step."""
 
     labels: Source
     nb_classes: int
@@ -156,37 +167,39 @@ class OneHot(Source):
     def spec(self, describe: Describe) -> ArraySpec:
         with within("to_categorical"):
             spec = self.labels.spec(describe)
-            if len(spec.shape) not in (1, 2) or (len(spec.shape) == 2 and spec.shape[1] != 1):
-                raise BadReference(f"to_categorical takes one label a sample, but gets the shape {list(spec.shape)}.")
-        return ArraySpec((spec.shape[0], self.nb_classes), "float32")
+        return ArraySpec((*_without_last_of_one(spec.shape), self.nb_classes), "float32")
 
     def load(self, arrays: Arrays) -> Array:
-        labels = self.labels.load(arrays).reshape(-1)
-        return one_hot(labels, self.nb_classes)
+        labels = self.labels.load(arrays)
+        return one_hot(labels.reshape(_without_last_of_one(labels.shape)), self.nb_classes)
 
-    def datasets(self) -> Iterator[str]:
-        return self.labels.datasets()
+    def inner(self) -> Iterator[Source]:
+        yield self.labels
 
     def to_json(self) -> Json:
         return {"to_categorical": self.labels.to_json(), "nb_classes": self.nb_classes}
 
 
+def _without_last_of_one(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return shape[:-1] if len(shape) > 1 and shape[-1] == 1 else shape
+
+
 def one_hot(labels: Array, nb_classes: int) -> Array:
-    """Turn class numbers `(n,)` into rows `(n, nb_classes)` of zeros with a one.
+    """Turn class numbers `(n, ...)` into `(n, ..., nb_classes)` of zeros with a one.
 
     Raises:
         BadData: A label is no whole number, or outside 0 to `nb_classes - 1`.
     """
     bad = (labels < 0) | (labels >= nb_classes) | (labels != np.floor(labels))
     if bad.any():
-        row = int(np.argmax(bad))
+        row, *inner = (int(each) for each in np.argwhere(bad)[0])
         raise BadData(
-            f"Label {labels[row]} in row {row} is not a whole number from 0 to {nb_classes - 1}. "
+            f"Label {labels[(row, *inner)]} in row {row} is not a whole number from 0 to {nb_classes - 1}. "
             "Raise nb_classes, or correct the labels."
         )
-    out = np.zeros((len(labels), nb_classes), dtype=np.float32)
-    out[np.arange(len(labels)), labels.astype(np.int64)] = 1.0
-    return out
+    out = np.zeros((labels.size, nb_classes), dtype=np.float32)
+    out[np.arange(labels.size), labels.reshape(-1).astype(np.int64)] = 1.0
+    return out.reshape(*labels.shape, nb_classes)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import httpx
 import numpy as np
 import pytest
 import uvicorn
+from safetensors.numpy import save_file
 from sqlalchemy import select
 
 from api.main import create_app
@@ -20,7 +21,7 @@ from core.blobs import attempt_key
 from core.ids import DEFAULT_PROJECT, new_id
 from core.keys import Keys
 from core.settings import Settings
-from core.tables import Artifact, Dataset, Job
+from core.tables import Artifact, Dataset, Job, WeightsFile
 from core.unit import reading
 from tests.servers.process import free_ports
 from tests.servers.seaweed import ON_S3, s3_url, seaweed, storage_url  # noqa: F401
@@ -76,10 +77,11 @@ def environment(wiring):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Where the reader of the guide stands: one small file, one that takes two parts."""
+    """Where the reader of the guide stands: one small file, one that takes two parts, and weights."""
     folder = tmp_path / "reader"
     folder.mkdir()
     np.savez(folder / "digits.npz", x=np.arange(12.0))
+    save_file({"W": np.ones(3, "float32")}, folder / "start.safetensors")
     np.savez(folder / "large.npz", x=np.arange(1_400_000, dtype="float32"))
     return folder
 
@@ -124,6 +126,17 @@ def test_a_file_is_announced_sent_and_completed(wiring, environment, folder):
         script = script.replace("-T digits.npz", '-T digits.npz -H "Authorization: Bearer $TRAINYARD_API_KEY"')
     run(script, folder, **environment)
     assert datasets(wiring) == [("digits", "ready", (folder / "digits.npz").read_bytes())]
+
+
+def test_weights_go_the_same_way(wiring, environment, folder):
+    script = examples()["Weights, the same way"]
+    if wiring.bucket is None:
+        script = script.replace("-T start.", '-H "Authorization: Bearer $TRAINYARD_API_KEY" -T start.')
+    run(script, folder, **environment)
+    with reading(wiring.sessions) as session:
+        (row,) = session.scalars(select(WeightsFile))
+    assert (row.name, row.state, row.format) == ("start", "ready", "safetensors")
+    assert wiring.blobs.read(row.blob) == (folder / "start.safetensors").read_bytes()
 
 
 @pytest.mark.parametrize("storage_url", [pytest.param("s3", marks=ON_S3)], indirect=True)

@@ -201,8 +201,11 @@ class Hearing:
         self.ours: list[Callback] = []
         #: Where the files belong that a callback of the service keeps.
         self.folders: dict[int, Path] = {}
+        self._histories: list[History] = []
         for each in callbacks or ():
-            if isinstance(each, Served):
+            if isinstance(each, History):
+                self._histories.append(each)
+            elif isinstance(each, Served):
                 self.served.append(each)
             elif hasattr(each, "served"):
                 self.served += each.served(nb_epoch)
@@ -228,8 +231,10 @@ class Hearing:
             each.on_epoch_begin(epoch, {})
             each.on_epoch_end(epoch, logs)
 
-    def end(self) -> None:
-        """Tell that the training has ended."""
+    def end(self, history: History) -> None:
+        """Tell that the training has ended, and how it went."""
+        for given in self._histories:
+            given.take(history)
         for each in self.ours:
             each.on_train_end({})
 

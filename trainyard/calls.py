@@ -173,8 +173,17 @@ class Weights(Resource[Answer]):
     """`/v1/weights`."""
 
     def create(self, file: Path, kernels: str | None = None) -> Answer:
-        """Upload weights, HDF5 or safetensors; `kernels` is "theano" where they are flipped."""
+        """Upload weights with one request; `kernels` is "theano" where they are flipped."""
         return self._do(Call("POST", "/v1/weights", file=Path(file), fields={"kernels": kernels}))
+
+    def announce(self, body: Mapping[str, Any]) -> Answer:
+        """Say that a file is to come; the answer says where it is to be sent."""
+        return self._post("/v1/weights", body)
+
+    def complete(self, weights_id: str, parts: Sequence[Mapping[str, Any]] | None = None) -> Answer:
+        """Have an uploaded file checked."""
+        body = {"parts": list(parts)} if parts else None
+        return self._do(Call("POST", f"/v1/weights/{weights_id}/complete", body=body, seconds=COMPLETE_SECONDS))
 
     def get(self, weights_id: str) -> Answer:
         """Read what is known of uploaded weights."""

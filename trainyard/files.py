@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.initializations import draw
+from engine.drawing import draw
 from trainyard import arrays, keeping, running, tensors
 from trainyard.arrays import Array
 from trainyard.errors import BadFile
@@ -35,7 +35,7 @@ def load(model: Sequential, path: Path, by_name: bool, kernels: str) -> None:
     """See `Sequential.load_weights`."""
     if not path.is_file():
         raise BadFile(f"There is no file {path}.")
-    uploaded = model.client.weights.create(path, kernels)["id"]
+    uploaded = model.client.upload_weights(path, kernels)["id"]
     job = running.resting_in(model, {"weights": {"id": uploaded, "by_name": by_name}})
     loaded = dict(arrays.weights_of(model.client, job))
     keeping.keep(model, _found(model, loaded) if by_name else loaded)

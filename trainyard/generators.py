@@ -160,7 +160,8 @@ class Fitting:
             hearing.epoch(epoch, logs)
             if served.stop_training or self.model.stop_training:
                 break
-        hearing.end()
+        served.fit_end(history)
+        hearing.end(history)
         return history
 
     def _epoch(self, batches: Drawn, epoch: int) -> tuple[Logs, str | None]:
@@ -222,6 +223,10 @@ class _Beside:
         """Keep the weights as they now are."""
         self._model.save_weights(self._folder / name)
 
+    def leave(self, name: str, text: str) -> None:
+        """Leave a text."""
+        (self._folder / name).write_text(text)
+
     def epoch_begin(self, epoch: int) -> None:
         """Ask all before an epoch."""
         for callback, state in self._callbacks:
@@ -232,3 +237,9 @@ class _Beside:
         for callback, state in self._callbacks:
             self._folder = self._folders.get(id(callback), Path())
             callback.epoch_end(state, epoch, logs, self)
+
+    def fit_end(self, history: History) -> None:
+        """Ask all at the end."""
+        for callback, state in self._callbacks:
+            self._folder = self._folders.get(id(callback), Path())
+            callback.fit_end(state, {"epoch": history.epoch, "series": history.history}, self)

@@ -24,14 +24,18 @@ class History:
 
     def __init__(
         self,
-        epoch: list[int],
-        history: dict[str, list[float]],
+        epoch: list[int] | None = None,
+        history: dict[str, list[float]] | None = None,
         model: Sequential | None = None,
         job: str | None = None,
         params: Mapping[str, Any] | None = None,
     ) -> None:
-        self.epoch, self.history = epoch, history
+        self.epoch, self.history = epoch or [], history or {}
         self.model, self.job, self.params = model, job, dict(params or {})
+
+    def take(self, other: History) -> None:
+        """Become what another one is: what was given to `fit` as a callback is filled by it."""
+        self.__dict__.update(other.__dict__)
 
     def __repr__(self) -> str:
         return f"<History of {self.job}: {len(self.epoch)} epochs of {', '.join(self.history) or 'nothing'}>"

@@ -13,12 +13,14 @@ from typing import Any, Self
 import httpx
 
 from trainyard.asking import DEFAULT_URL, PATIENCE, TERMINAL, Asking, Watch, address, credentials, unreachable
-from trainyard.calls import Call, Json, Resources
+from trainyard.calls import Call, Datasets, Json, Resources, Weights
 from trainyard.errors import TrainyardError, Unreachable
 from trainyard.transfers import ANNOUNCED_BYTES, Moved, described, refusal, send, send_parts
 
 __all__ = ["DEFAULT_URL", "TERMINAL", "AsyncClient", "Client", "Json"]
 
+#: By the end of a file's name, what its format is called.
+_WEIGHTS = {".h5": "hdf5", ".hdf5": "hdf5", ".keras": "keras", ".safetensors": "safetensors"}
 #: How long a service that has answered before is waited for when it can no longer be reached.
 _AWAY_SECONDS = 60.0
 
@@ -68,20 +70,40 @@ class Client(Resources[Json]):
             Refused: The service cannot use what the file holds.
         """
         if path.is_file() and path.stat().st_size > ANNOUNCED_BYTES:
-            return self._announced(path, name or path.stem, moved)
+            told = {"name": name or path.stem, "format": path.suffix.removeprefix(".")}
+            return self._announced(self.datasets, "/v1/datasets", path, told, moved)
         return self.datasets.create(path, name, moved=moved)
 
-    def _announced(self, path: Path, name: str, moved: Moved | None) -> Json:
+    def upload_weights(self, path: Path, kernels: str = "tensorflow", moved: Moved | None = None) -> Json:
+        """Store a file of weights; a large one past the gateway, where the storage takes it.
+
+        Args:
+            path: The file.
+            kernels: "theano" where convolutions were trained on Theano, whose kernels are flipped.
+            moved: Told how much has gone.
+
+        Raises:
+            BadFile: There is no such file.
+            Refused: The service cannot use what the file holds.
+        """
+        format = _WEIGHTS.get(path.suffix)
+        if format and path.is_file() and path.stat().st_size > ANNOUNCED_BYTES:
+            return self._announced(self.weights, "/v1/weights", path, {"format": format, "kernels": kernels}, moved)
+        return self.weights.create(path, kernels)
+
+    def _announced(
+        self, resource: Datasets[Json] | Weights[Json], at: str, path: Path, told: Json, moved: Moved | None
+    ) -> Json:
         size, sha256 = described(path)
-        told = {"name": name, "format": path.suffix.removeprefix("."), "bytes": size, "sha256": sha256}
-        dataset = self.datasets.announce(told)
+        announced = resource.announce(told | {"bytes": size, "sha256": sha256})
         try:
-            proofs = self._send_file(path, size, f"/v1/datasets/{dataset['id']}", dataset["upload"], moved)
-            return self.datasets.complete(dataset["id"], proofs)
+            proofs = self._send_file(path, size, f"{at}/{announced['id']}", announced["upload"], moved)
+            return resource.complete(announced["id"], proofs)
         except BaseException:
             # Nobody will come back to it: better gone now than when it expires.
-            with suppress(TrainyardError):
-                self.datasets.delete(dataset["id"])
+            if isinstance(resource, Datasets):
+                with suppress(TrainyardError):
+                    resource.delete(announced["id"])
             raise
 
     def _send_file(self, path: Path, size: int, at: str, upload: Json, moved: Moved | None) -> list[Json]:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.files.layout import Slot, groups
-from engine.initializations import draw
+from engine.drawing import draw
+from engine.files.layout import groups
+from engine.files.slots import Slot
 from trainyard import arrays, tensors
 from trainyard.arrays import Array
 from trainyard.building import held_models
@@ -115,7 +116,7 @@ def start(model: Built, goes_on: bool) -> Json:
     with arrays.folder() as place:
         path = place / "weights.safetensors"
         tensors.write(path, weights_of(model))
-        return {"weights": {"id": model.client.weights.create(path)["id"]}}
+        return {"weights": {"id": model.client.upload_weights(path)["id"]}}
 
 
 def slots(model: Built, layer: str | None = None) -> list[Slot]:
@@ -127,7 +128,7 @@ def slots(model: Built, layer: str | None = None) -> list[Slot]:
 def in_order(model: Built, layer: str | None = None) -> list[Array]:
     """Return the weights of a model, or of one of its layers, in Keras 1's order."""
     known = weights_of(model)
-    return [known[slot.key].copy() for slot in slots(model, layer)]
+    return [known[slot.keys[0]].copy() for slot in slots(model, layer)]
 
 
 def put(model: Built, weights: Iterable[Array], layer: str | None = None) -> None:
@@ -143,4 +144,4 @@ def put(model: Built, weights: Iterable[Array], layer: str | None = None) -> Non
             f"{layer or model.name} takes {len(wanted)} arrays of the shapes {wanted}, but got {len(given)} of "
             f"{[each.shape for each in given]}."
         )
-    keep(model, weights_of(model) | {slot.key: each for slot, each in zip(places, given, strict=True)})
+    keep(model, weights_of(model) | {slot.keys[0]: each for slot, each in zip(places, given, strict=True)})

@@ -149,7 +149,7 @@ def fit(model: Sequential, part: Json, callbacks: Any, verbose: int, options: Op
             stacklevel=3,
         )
     history = read(model.client.jobs.metrics(job["id"]), model=model, job=job["id"], params=params)
-    hearing.end()
+    hearing.end(history)
     return history
 
 

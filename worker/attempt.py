@@ -19,11 +19,13 @@ from core.settings import Settings
 from core.tables import JobState
 from engine.limits import Limits
 from engine.plan import Plan
+from engine.training import exporting
 from engine.training.loop import Training
 from worker import failures
 from worker.inputs import Cache, Inputs
 from worker.journal import Journal
 from worker.meter import Meter
+from worker.patience import Patience
 from worker.protocol import EPOCHS, Assignment
 from worker.receipt import RECEIPT, fidelity, receipt
 from worker.restoring import restore
@@ -65,8 +67,9 @@ class Attempt:
     def __init__(self, assignment: Assignment, tools: Tools, stop: threading.Event, say: Callable[..., object]) -> None:
         self._assignment, self._tools, self._stop, self._say = assignment, tools, stop, say
         self._folder = Path(assignment.folder)
-        self._journal = Journal(tools.sessions, tools.blobs, assignment, tools.settings.lease_seconds)
-        self._inputs = Inputs(tools.sessions, tools.cache, assignment.project_id)
+        database = Patience(tools.sessions, tools.settings.lease_seconds)
+        self._journal = Journal(database, tools.blobs, assignment)
+        self._inputs = Inputs(database, tools.cache, assignment.project_id)
         self._meter = Meter()
         self._training: Training | None = None
         self._started = time.monotonic()
@@ -117,6 +120,7 @@ class Attempt:
     def _work(self) -> dict[str, float] | None:
         self._obey(self._assignment.wish)
         plan = Plan.read(self._assignment.definition, self._inputs.describe, self._tools.limits)
+        exporting.check(self._assignment.definition.get("exports") or [])
         training = Training(plan, self._inputs.load, seed=self._assignment.seed, device=self._tools.device)
         self._begin(training)
         self._training = training
@@ -149,7 +153,7 @@ class Attempt:
         if self._training and self._every_epochs and (epoch + 1) % self._every_epochs == 0:
             self._checkpoint(self._training)
 
-    def artifact(self, name: str, write: Callable[[Path], None]) -> None:
+    def artifact(self, name: str, write: Callable[[Path], object]) -> None:
         """Publish a file in mid-training, such as the best weights so far."""
         self._store(name, write)
         self._journal.publish()
@@ -168,7 +172,8 @@ class Attempt:
             by_name, into = weights.get("by_name", False), weights.get("into")
             training.load_weights(path, kernels=kernels, by_name=by_name, into=into)
             if weights.get("optimizer"):
-                training.load_optimizer(self._inputs.artifact(weights["job"], OPTIMIZER))
+                remembered = self._inputs.artifact(weights["job"], OPTIMIZER) if "job" in weights else path
+                training.load_optimizer(remembered, kernels)
 
     def _report(self, training: Training, now: float) -> None:
         progress = training.progress
@@ -227,5 +232,6 @@ class Attempt:
 
     def _store(self, name: str, write: Callable[[Path], object]) -> None:
         path = self._folder / name
-        write(path)
-        self._journal.artifact(name, path, FORMATS.get(path.suffix, "binary"))
+        told = write(path)
+        difference = told if isinstance(told, float) else None
+        self._journal.artifact(name, path, FORMATS.get(path.suffix, "binary"), difference)

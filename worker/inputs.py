@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session
 
 from core import formats
 from core.blobs import Blobs, digest
@@ -16,9 +16,9 @@ from core.errors import NotFound
 from core.jobs import Jobs
 from core.models import Weights
 from core.tables import Artifact, Dataset, WeightsFile
-from core.unit import reading
 from engine.plan import ArraySpec
 from worker.failures import BrokenInput, LostInput
+from worker.patience import Patience
 
 #: What another job has left of its weights.
 TRAINED = "weights.h5"
@@ -103,13 +103,13 @@ class Inputs:
     """What one job may read: the things of its project.
 
     Args:
-        sessions: Where they are described.
+        database: Where they are described.
         cache: Where their files are.
         project_id: Whose they are.
     """
 
-    def __init__(self, sessions: sessionmaker[Session], cache: Cache, project_id: str) -> None:
-        self._sessions, self._cache, self._project_id = sessions, cache, project_id
+    def __init__(self, database: Patience, cache: Cache, project_id: str) -> None:
+        self._database, self._cache, self._project_id = database, cache, project_id
         self._datasets: dict[str, Dataset] = {}
 
     def describe(self, dataset_id: str, array: str) -> ArraySpec:
@@ -163,16 +163,17 @@ class Inputs:
             raise BrokenInput(what, f"are not the ones that were uploaded, whose sha256 is {sha256}") from error
 
     def _weights(self, weights_id: str) -> WeightsFile:
-        with reading(self._sessions) as session:
-            return Weights(session, self._project_id).get(weights_id)
+        return self._database.read(lambda session: Weights(session, self._project_id).get(weights_id))
 
     def _artifact(self, job_id: str, name: str) -> Artifact:
-        with reading(self._sessions) as session:
+        def read(session: Session) -> Artifact:
             jobs = Jobs(session, self._project_id)
             return jobs.artifact(jobs.get(job_id).id, name)
 
+        return self._database.read(read)
+
     def _dataset(self, dataset_id: str) -> Dataset:
         if dataset_id not in self._datasets:
-            with reading(self._sessions) as session:
-                self._datasets[dataset_id] = Datasets(session, self._project_id).get(dataset_id)
+            found = self._database.read(lambda session: Datasets(session, self._project_id).get(dataset_id))
+            self._datasets[dataset_id] = found
         return self._datasets[dataset_id]

@@ -1,77 +1,35 @@
-"""What an attempt writes down: every write fenced, and patient with a database that is away."""
+"""What an attempt writes down, every write fenced."""
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session
 
 from core import leases
 from core.blobs import Blobs, attempt_key
-from core.errors import LostLease
 from core.jobs import Jobs
 from core.tables import Attempt, Checkpoint
-from core.unit import reading
+from worker.patience import Patience
 from worker.protocol import Assignment
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_AGAIN_SECONDS = 0.2
-#: PostgreSQL's name for a write that a read-only database has refused.
-_READ_ONLY = "25006"
-
-
-def patiently(sessions: sessionmaker[Session], seconds: float, act: Callable[[Session], T]) -> T:
-    """Do something in a transaction, trying again while the database is away.
-
-    Raises:
-        LostLease: It was away for longer than `seconds`; whatever was held is not held any more.
-    """
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            with sessions.begin() as session:
-                return act(session)
-        except DBAPIError as error:
-            if not is_passing(error):
-                raise
-            if time.monotonic() > deadline:
-                raise LostLease(f"the database was away for {seconds:g} s: {error.orig}") from error
-            log.warning("the database is away: %s", error.orig)
-            time.sleep(_AGAIN_SECONDS)
-
-
-def is_passing(error: DBAPIError) -> bool:
-    """Whether the same statement may succeed in a moment: also where the database has become read-only."""
-    if getattr(error.orig, "sqlstate", None) == _READ_ONLY:
-        return True
-    return error.connection_invalidated or type(error).__name__ in {"OperationalError", "InterfaceError"}
-
 
 class Journal:
     """One attempt's writes.
 
     Args:
-        sessions: Where to.
+        database: Where to.
         blobs: Where files go, under keys of this attempt alone.
         assignment: Whose they are.
-        lease_seconds: How long to wait for a database that is away.
     """
 
-    def __init__(
-        self,
-        sessions: sessionmaker[Session],
-        blobs: Blobs,
-        assignment: Assignment,
-        lease_seconds: float,
-    ) -> None:
-        self._sessions, self._blobs, self._assignment = sessions, blobs, assignment
-        self._lease_seconds = lease_seconds
+    def __init__(self, database: Patience, blobs: Blobs, assignment: Assignment) -> None:
+        self._database, self._blobs, self._assignment = database, blobs, assignment
         self._fence = (assignment.job_id, assignment.attempt, assignment.worker)
         self._epochs: list[tuple[int, dict[str, Any]]] = []
         self._artifacts: list[dict[str, Any]] = []
@@ -97,8 +55,8 @@ class Journal:
 
     def attempts(self) -> Sequence[Attempt]:
         """List the tries so far, this one last."""
-        with reading(self._sessions) as session:
-            return Jobs(session, self._assignment.project_id).attempts(self._assignment.job_id)
+        job_id, project_id = self._assignment.job_id, self._assignment.project_id
+        return self._database.read(lambda session: Jobs(session, project_id).attempts(job_id))
 
     def checkpoints(self) -> list[Checkpoint]:
         """What there is to go on from, newest first."""
@@ -116,11 +74,11 @@ class Journal:
         row: dict[str, Any] = {"step": step, "epoch": epoch, "blob": key, "bytes": size, "sha256": sha256}
         self._drop(self._write(lambda session: leases.checkpointed(session, *self._fence, **row, keep=keep)))
 
-    def artifact(self, name: str, path: Path, format: str) -> None:
+    def artifact(self, name: str, path: Path, format: str, max_difference: float | None = None) -> None:
         """Store a file and keep its row for the end, when all of them appear at once."""
         size, sha256 = self._blobs.put_file(self._key(name), path)
         row = {"name": name, "bytes": size, "sha256": sha256, "format": format, "blob": self._key(name)}
-        self._artifacts.append(row)
+        self._artifacts.append(row | {"max_difference": max_difference})
 
     def publish(self) -> None:
         """Make the files stored so far visible."""
@@ -156,7 +114,7 @@ class Journal:
                 leases.epochs(session, *self._fence, self._epochs)
             return write(session)
 
-        result = patiently(self._sessions, self._lease_seconds, with_epochs)
+        result = self._database.write(with_epochs)
         self._epochs.clear()
         return result
 

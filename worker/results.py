@@ -2,29 +2,47 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from core.tables import finite
+from core.columns import finite
+from engine.errors import NotExported
+from engine.exports import EXPORTS, chosen
+from engine.training import exporting
 from engine.training.loop import Training
 
 #: What the optimizer has gathered, kept beside the weights so that a later job can take it along.
 OPTIMIZER = "optimizer.safetensors"
 
 #: By the end of a file's name, what its format is called.
-FORMATS = {".json": "json", ".h5": "hdf5", ".hdf5": "hdf5", ".safetensors": "safetensors", ".npz": "npz"}
+FORMATS = {
+    ".csv": "csv",
+    ".json": "json",
+    ".h5": "hdf5",
+    ".hdf5": "hdf5",
+    ".safetensors": "safetensors",
+    ".npz": "npz",
+    ".keras": "keras",
+    ".onnx": "onnx",
+}
 
-#: How a file is stored: by its name, and by what writes it.
+#: How a file is stored: by its name, and by what writes it, which may return how far its predictions are from ours.
 Store = Callable[[str, Callable[[Path], object]], None]
 
 
 def leave(training: Training, definition: dict[str, Any], store: Store) -> None:
-    """Store the model, its weights in two formats, and what a fit leaves besides."""
+    """Store the model, its weights in two formats and as asked for, and what a fit leaves besides."""
     store("model.json", lambda path: write_json(path, definition["model"]))
     store("weights.h5", lambda path: training.save_weights(path, "hdf5"))
     store("weights.safetensors", lambda path: training.save_weights(path, "safetensors"))
+    for export in chosen(training.plan.model, definition.get("exports")):
+        try:
+            store(EXPORTS[export], partial(exporting.export, training, export))
+        except NotExported as error:
+            training.warn(str(error))
     if "fit" in definition:
         store(OPTIMIZER, training.save_optimizer)
         store("history.json", lambda path: write_json(path, finite(training.history)))

@@ -12,6 +12,7 @@ from engine.plan import ArraySpec, Plan
 from engine.training.loop import Training
 from worker.attempt import Tools
 from worker.inputs import Inputs
+from worker.patience import Patience
 
 #: Every part that most jobs touch: matrices, a random draw, an optimizer with state, all phases.
 _JOB: dict[str, Any] = {
@@ -64,7 +65,7 @@ def rehearse_training(device: str) -> None:
 def rehearse_queries(tools: Tools) -> None:
     """Ask what an attempt asks before its first step, about a job that is not there."""
     with contextlib.suppress(LookupError):
-        Inputs(tools.sessions, tools.cache, "prj_none").describe("ds_none", "x")
+        Inputs(Patience(tools.sessions, 0.0), tools.cache, "prj_none").describe("ds_none", "x")
     with contextlib.suppress(LostLease), tools.sessions.begin() as session:
         leases.report(session, "job_none", 0, "nobody", {}, {})
 

@@ -4,9 +4,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from api.datasets import arrivals, service
-from api.datasets.content import ContentDep
-from api.datasets.schemas import AnnouncedOut, CompleteIn, DatasetIn, DatasetOut, DatasetPage
+from api.arrivals.content import Content, receiving
+from api.arrivals.schemas import CompleteIn
+from api.datasets import service
+from api.datasets.schemas import AnnouncedOut, DatasetIn, DatasetOut, DatasetPage
+from api.datasets.service import ARRIVALS
 from api.idempotency import OnceDep
 from api.paging import PageDep, listed
 from api.strict import JsonRoute, StrictRoute
@@ -36,7 +38,7 @@ BODIES = {"requestBody": {"content": {"multipart/form-data": {"schema": FORM}}}}
 def announce(body: DatasetIn, request: Request, once: OnceDep, wiring: WiringDep, project_id: ProjectDep) -> Response:
     """Upload a data file as multipart; or announce one as JSON, upload it to the URL of the answer, and complete it."""
     base_url = str(request.base_url)
-    return once.do(body.model_dump(), lambda unit: arrivals.announce(unit, wiring, project_id, body, base_url))
+    return once.do(body.model_dump(), lambda unit: service.announce(unit, wiring, project_id, body, base_url))
 
 
 @router.post("", status_code=201, response_model=DatasetOut, include_in_schema=False)
@@ -63,10 +65,18 @@ def read(dataset_id: str, session: SessionDep, project_id: ProjectDep) -> Datase
     return Datasets(session, project_id).get(dataset_id)
 
 
+def the_awaited(dataset_id: str, wiring: WiringDep, project_id: ProjectDep) -> Dataset:
+    """Look whether a dataset's file is waited for."""
+    return ARRIVALS.awaited(wiring, project_id, dataset_id)
+
+
+ContentDep = Annotated[Content, receiving(the_awaited)]
+
+
 @router.put("/{dataset_id}/content", status_code=204, operation_id="put_dataset_content")
 def put_content(content: ContentDep, wiring: WiringDep) -> Response:
     """Upload the file of an announced dataset; where the storage takes uploads itself, send it there."""
-    wiring.blobs.put_file(content.dataset.blob, content.path)
+    wiring.blobs.put_file(content.row.blob, content.path)
     return Response(status_code=204, headers={"ETag": f'"{content.sha256}"'})
 
 
@@ -76,7 +86,7 @@ def complete(
 ) -> Response:
     """Have an uploaded file checked and read; a file that was sent in parts needs their ETags."""
     asked = body.model_dump() if body else None
-    return once.do_outside(asked, lambda: arrivals.complete(wiring, project_id, dataset_id, body))
+    return once.do_outside(asked, lambda: ARRIVALS.complete(wiring, project_id, dataset_id, body))
 
 
 @router.delete("/{dataset_id}", status_code=204, operation_id="delete_dataset")

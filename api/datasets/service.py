@@ -1,18 +1,43 @@
 """What happens to datasets."""
 
+from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
+from typing import Any
 
-from api.datasets.schemas import MAX_NAME, DatasetOut
+from api.arrivals.service import Arrivals
+from api.datasets.schemas import MAX_NAME, DatasetIn, DatasetOut
 from api.idempotency import Answer
 from api.uploads import Upload, wrong
 from api.wiring import Wiring
 from core.blobs import dataset_key
-from core.datasets import READY, Datasets
+from core.datasets import Datasets
 from core.formats import format_of, inspect
 from core.ids import new_id
-from core.tables import Dataset
+from core.settings import Settings
+from core.tables import READY, Dataset
 from core.unit import Unit
-from core.uploads import Uploads
+from core.uploads import DATASETS, Uploads
+
+
+def _inspected(dataset: Dataset, path: Path, settings: Settings) -> Mapping[str, Any]:
+    return {"arrays": inspect(path, dataset.format, settings.max_unpacked_bytes)}
+
+
+ARRIVALS = Arrivals(DATASETS, dataset_key, DatasetOut, _inspected)
+
+
+def announce(unit: Unit, wiring: Wiring, project_id: str, body: DatasetIn, base_url: str) -> Answer:
+    """Store a dataset whose file is to come, and say where it goes.
+
+    Raises:
+        PayloadTooLarge: It is to be larger than is taken.
+        UnsupportedFormat: It is of no known format.
+        Unprocessable: The name is no name.
+    """
+    dataset = Dataset(id=new_id("ds"), project_id=project_id, name=body.name, format=format_of(f".{body.format}"))
+    dataset.bytes, dataset.sha256, dataset.arrays = body.bytes, body.sha256 or "", {}
+    return ARRIVALS.announce(unit, wiring, dataset, base_url)
 
 
 def create(unit: Unit, wiring: Wiring, project_id: str, upload: Upload) -> Answer:
@@ -51,7 +76,7 @@ def remove(unit: Unit, wiring: Wiring, project_id: str, dataset_id: str) -> None
         NotFound: There is no such dataset.
         DatasetInUse: A live job needs it.
     """
-    upload = Uploads(unit.session, project_id).find(dataset_id)
+    upload = Uploads(unit.session, project_id, DATASETS).find(dataset_id)
     blob = Datasets(unit.session, project_id).remove(dataset_id)
     unit.after_commit(partial(wiring.blobs.delete, blob))
     if wiring.bucket and upload and upload.multipart:

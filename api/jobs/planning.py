@@ -12,7 +12,9 @@ from core.datasets import Datasets, array_of
 from core.errors import NotFound, Unprocessable
 from core.jobs import Jobs
 from core.models import Models, Weights
-from core.tables import Dataset
+from core.tables import READY, Dataset
+from engine import exports
+from engine.errors import within
 from engine.plan import ArraySpec, Plan
 
 #: The keys that the engine reads; the others of a definition are the service's own.
@@ -69,7 +71,10 @@ def read_job(session: Session, wiring: Wiring, project_id: str, job: JobIn) -> P
     body["model"] = _model(session, project_id, job.model)
     if job.weights:
         _check_weights(session, project_id, job.weights)
-    return read_plan(session, wiring, project_id, body)
+    plan = read_plan(session, wiring, project_id, body)
+    with within("exports"):
+        exports.check(plan.model, job.exports or ())
+    return plan
 
 
 def _model(session: Session, project_id: str, model: dict[str, Any]) -> dict[str, Any]:
@@ -84,11 +89,18 @@ def _model(session: Session, project_id: str, model: dict[str, Any]) -> dict[str
 
 
 def _check_weights(session: Session, project_id: str, weights: WeightsIn) -> None:
+    state = READY
     try:
         if weights.id is not None:
-            Weights(session, project_id).get(weights.id)
+            row = Weights(session, project_id).get(weights.id)
+            state = row.state
+            if weights.optimizer and row.format == "safetensors":
+                raise wrong("/weights/optimizer", "Safetensors hold weights alone: no optimizer's state is in them.")
     except NotFound as error:
         raise wrong("/weights/id", error.detail) from error
+    if state != READY:
+        fault = f"Weights {weights.id} are {state}: upload their file, then POST /v1/weights/{weights.id}/complete."
+        raise wrong("/weights/id", fault)
     if weights.job is not None:
         _check_trained(session, project_id, weights.job, weights.optimizer)
 

@@ -26,8 +26,8 @@ class WeightsIn(Strict):
     def _one_source(self) -> Self:
         if (self.id is None) == (self.job is None):
             raise ValueError('Give either "id" (of uploaded weights) or "job", and not both.')
-        if self.optimizer and self.job is None:
-            raise ValueError('Only a "job" has an optimizer state to take along; uploaded weights have none.')
+        if self.optimizer and self.into is not None:
+            raise ValueError('The state of an optimizer is that of a whole model: leave out "optimizer" or "into".')
         return self
 
 
@@ -60,6 +60,7 @@ class JobIn(Strict):
     dim_ordering: str | None = None
     checkpoint: CheckpointIn | None = None
     limits: JobLimitsIn | None = None
+    exports: list[str] | None = Field(default=None, max_length=10)
 
     @model_validator(mode="after")
     def _something_to_do(self) -> Self:
@@ -141,6 +142,7 @@ class ArtifactOut(BaseModel):
     bytes: int
     sha256: str
     format: str
+    max_difference: float | None = None
 
 
 class ArtifactPage(BaseModel):

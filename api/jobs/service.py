@@ -61,7 +61,7 @@ def submit(unit: Unit, wiring: Wiring, project_id: str, body: JobIn) -> Answer:
 
 
 def _definition(plan: Plan, body: JobIn) -> dict[str, Any]:
-    ours = body.model_dump(include={"weights", "checkpoint", "limits"}, exclude_none=True)
+    ours = body.model_dump(include={"weights", "checkpoint", "limits", "exports"}, exclude_none=True)
     return {**plan.definition, **ours}
 
 

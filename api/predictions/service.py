@@ -8,12 +8,15 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from anyio import from_thread
 from sqlalchemy.orm import Session
 
 from api.idempotency import Answer
 from api.jobs.planning import TRAINED, read_plan
 from api.predictions.schemas import EvaluationIn, PredictionIn
+from api.watching.watch import Watch
 from api.wiring import Wiring
+from core.columns import finite
 from core.errors import (
     JobFinished,
     NotFound,
@@ -26,11 +29,10 @@ from core.errors import (
 from core.ids import new_id
 from core.jobs import Jobs
 from core.leases import EXPRESS
-from core.tables import Job, JobState, finite
+from core.tables import Job, JobState
 from core.unit import reading, unit_of_work
 from engine.errors import EngineError
 
-FIRST_LOOK_SECONDS, LAST_LOOK_SECONDS = 0.01, 0.1
 OUTPUT = "predictions.npz"
 
 
@@ -118,17 +120,22 @@ def _trained(session: Session, project_id: str, job_id: str) -> Job:
 
 def _ended(wiring: Wiring, project_id: str, job_id: str) -> Job:
     wait = wiring.settings.express_wait_seconds
-    deadline, pause = time.monotonic() + wait, FIRST_LOOK_SECONDS
-    while time.monotonic() < deadline:
-        with reading(wiring.sessions) as session:
-            job = Jobs(session, project_id).get(job_id)
-        if job.is_terminal:
-            return job
-        time.sleep(pause)
-        pause = min(pause * 1.5, LAST_LOOK_SECONDS)
+    # The watch lives in the loop, and this is one of its threads.
+    from_thread.run(_watched, wiring.express, job_id, wait)
+    with reading(wiring.sessions) as session:
+        job = Jobs(session, project_id).get(job_id)
+    if job.is_terminal:
+        return job
     raise WaitedTooLong(
         f"No worker answered within {wait:g} seconds; try again, or submit a job with `predict` or `evaluate`."
     )
+
+
+async def _watched(watch: Watch, job_id: str, seconds: float) -> None:
+    """Wait until a job has ended or is gone, for some seconds at most; all who wait share each look."""
+    deadline, mark = time.monotonic() + seconds, await watch.mark(job_id)
+    while mark is not None and not mark.is_terminal and (left := deadline - time.monotonic()) > 0:
+        mark = await watch.change(mark, left)
 
 
 def _succeeded(job: Job) -> Job:

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.problems import refused
+from api.problems import problem_of
+from api.tracing import name_span
 from api.watching.polls import Polls
-from core.errors import ServiceError
 
 PREFIX = "/v1/jobs/"
 
@@ -37,10 +38,12 @@ class Shortcut:
             await self.app(scope, receive, send)
             return
         scope["route"], scope["path_params"] = POLL, {"job_id": job_id}
+        name_span(scope, POLL.path)
+        answer: Response
         try:
             answer = await self.polls.answer(scope, receive, job_id)
-        except ServiceError as error:
-            answer = refused(Request(scope), error)
+        except Exception as error:
+            answer = problem_of(Request(scope), error)
         await answer(scope, receive, send)
 
 

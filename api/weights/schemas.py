@@ -1,8 +1,21 @@
-"""What goes out about weights."""
+"""What comes in and goes out about weights."""
 
 from datetime import datetime
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.arrivals.schemas import AnnouncedIn, KnownSha256, UploadOut
+
+MAX_NAME = 200
+
+
+class WeightsIn(AnnouncedIn):
+    """A weights file that is to be uploaded past the gateway."""
+
+    name: str | None = Field(default=None, min_length=1, max_length=MAX_NAME)
+    format: Literal["hdf5", "keras", "safetensors"] = Field(description="What the file is.")
+    kernels: Literal["tensorflow", "theano"] = Field(default="tensorflow", description="How its kernels lie.")
 
 
 class WeightsOut(BaseModel):
@@ -11,8 +24,16 @@ class WeightsOut(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     id: str
+    name: str | None
     bytes: int
-    sha256: str
+    sha256: KnownSha256
+    state: str
     format: str
     kernels: str
     created_at: datetime
+
+
+class AnnouncedWeightsOut(WeightsOut):
+    """Weights, and where their file goes if it is yet to come."""
+
+    upload: UploadOut | None = None

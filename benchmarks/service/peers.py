@@ -102,7 +102,7 @@ def h2o() -> tuple[dict[str, Any], float]:
             [str(TRACKERS / "bin/python"), "-c", code, url, str(file), str(TRAININGS)],
             cwd=ROOT, capture_output=True, text=True, check=True,
         )  # fmt: skip
-        seconds, job = json.loads(told.stdout.splitlines()[-1])
+        seconds, job = json.loads(next(line for line in told.stdout.splitlines() if line.startswith("[[")))
         return ask(url, get(f"/3/Jobs/{job}"), CONNECTIONS, SECONDS), median(seconds)
 
 

@@ -1,4 +1,7 @@
-"""How a model's weights lie in a Keras 1 file: one group for every layer, in order."""
+"""How a model's weights lie in a file: groups, one for every layer, in order.
+
+Keras 1 has our own arrays. Keras 2 and 3 join some, turn the axes of others and name them anew; `conversions` says how.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from engine.errors import BadFile
+from engine.files.conversions import modern
+from engine.files.keras3_order import order
+from engine.files.slots import Slot, as_it_is
 from engine.model import Placed, Sequential, branches_of
-
-
-@dataclass(frozen=True)
-class Slot:
-    """One array of a file: its name there, the weight's key in the model, its shape."""
-
-    name: str
-    key: str
-    shape: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -24,10 +21,13 @@ class Group:
 
     name: str
     slots: tuple[Slot, ...]
+    placed: Placed
+    #: What its weights' keys begin with, before the layer's own name.
+    prefix: str = ""
 
 
-def groups(model: Sequential, into: str | None = None) -> list[Group]:
-    """List the groups of a model, or of the layer or branch named `into` alone.
+def groups(model: Sequential, into: str | None = None, version: int = 1) -> list[Group]:
+    """List the groups of a model, or of the layer or branch named `into` alone, as some version of Keras has them.
 
     The layers of a Merge's branches come one by one, in the Merge's place. A nested model is one group: the trained
     arrays of all its layers first, then the others.
@@ -37,7 +37,11 @@ def groups(model: Sequential, into: str | None = None) -> list[Group]:
     """
     placed, prefix = (list(model.leaves()), "") if into is None else _inside(model, into)
     unique = {each.layer.name: each for each in placed}
-    return [Group(str(name), tuple(_slots(each, prefix))) for name, each in unique.items()]
+    if version == 3 and into is None and model.layers[0].transparent:
+        places = order(model)
+        unique = dict(sorted(unique.items(), key=lambda item: places[item[0]]))
+    slots = _slots if version == 1 else _modern_slots
+    return [Group(str(name), tuple(slots(each, prefix)), each, prefix) for name, each in unique.items()]
 
 
 def _inside(model: Sequential, into: str) -> tuple[list[Placed], str]:
@@ -65,4 +69,10 @@ def _slots(placed: Placed, prefix: str) -> Iterator[Slot]:
     nested = isinstance(placed.layer, Sequential)
     weights = sorted(placed.weights, key=lambda each: not each.trainable) if nested else placed.weights
     for each in weights:
-        yield Slot("_".join(each.name.rsplit("/", 2)[-2:]), prefix + each.name, each.shape)
+        yield as_it_is("_".join(each.name.rsplit("/", 2)[-2:]), prefix + each.name, each)
+
+
+def _modern_slots(placed: Placed, prefix: str) -> list[Slot]:
+    trained = {each.name for each in placed.weights if each.trainable}
+    slots = modern(placed.layer, placed.input_shape, f"{prefix}{placed.layer.name}/")
+    return sorted(slots, key=lambda slot: slot.keys[0].removeprefix(prefix) not in trained)

@@ -39,13 +39,13 @@ def _read(file: Any, groups: list[Group], by_name: bool) -> Arrays:
     present = set(file.keys())
     loaded: Arrays = {}
     for slot in (slot for group in groups for slot in group.slots):
-        if slot.key not in present:
+        if slot.keys[0] not in present:
             if by_name:
                 continue
-            raise BadFile(f"The file has no {slot.key}; it has {', '.join(sorted(present)[:20])}.")
-        if tuple(file.get_slice(slot.key).get_shape()) != slot.shape:
-            raise BadFile(f"{slot.key} of the file is not {list(slot.shape)}, as in the model.")
-        loaded[slot.key] = np.asarray(file.get_tensor(slot.key), dtype=np.float32)
+            raise BadFile(f"The file has no {slot.keys[0]}; it has {', '.join(sorted(present)[:20])}.")
+        if tuple(file.get_slice(slot.keys[0]).get_shape()) != slot.shape:
+            raise BadFile(f"{slot.keys[0]} of the file is not {list(slot.shape)}, as in the model.")
+        loaded[slot.keys[0]] = np.asarray(file.get_tensor(slot.keys[0]), dtype=np.float32)
     if not loaded:
         raise BadFile(f"The file has none of the model's weights; it has {', '.join(sorted(present)[:20])}.")
     return loaded

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from engine.activations import relu, softplus
 from engine.arguments import Integers, Kind, NonNegative, Shape, kind_of
 from engine.errors import BadArgument
-from engine.initializations import Initialization
 from engine.layer import Layer, Weight, Weights, known_axis, layer
+from engine.spreads import Initialization
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -43,6 +43,7 @@ ACTS = {
     "tanh": Act(lambda z, out: torch.tanh(z, out=out), lambda z, y: 1.0 - y.square()),
     "softplus": Act(_copied("softplus"), lambda z, y: z.sigmoid()),
     "softsign": Act(_copied("softsign"), lambda z, y: (1.0 + z.abs()).square().reciprocal()),
+    "keras3_hard_sigmoid": Act(_copied("keras3_hard_sigmoid"), lambda z, y: _clip_slope(z / 6.0 + 0.5) / 6.0),
     "elu": Act(_copied("elu"), lambda z, y: z.clamp(max=0.0).exp()),
 }
 #: What is left of hard_sigmoid where its `0.2 * z + 0.5` is done beforehand.
@@ -177,6 +178,54 @@ class GatedCell:
             if t:
                 dh = grads[t - 1].addmm_(dgates[t], U_gates).addcmul_(dh, keep[t]).addcmul_(drh, r[t])
         return dz, torch.cat([flat(before).t() @ flat(dz[..., : 2 * H]), flat(rh).t() @ flat(dz[..., 2 * H :])], -1)
+
+
+class ResetAfterCell:
+    """`h = z h + (1 - z) activation(x W + r (h U + c))`, a GRU's in later Keras; `c` is the last row of `U`."""
+
+    def __init__(self, activation: str, inner_activation: str) -> None:
+        self.phi, self.sigma = ACTS[activation], CLIP if inner_activation == "hard_sigmoid" else ACTS[inner_activation]
+
+    def forward(self, z: Tensor, U: Tensor, states: list[Tensor], mask: Tensor | None) -> Saved:
+        h, H, z = states[0], len(U) - 1, z.clone()
+        hs, a, back = buffer(h, len(z)), torch.empty_like(z), torch.empty_like(z)
+        masks = None if mask is None else mask.unbind()
+        inner, outer, gates, r, keep, new = (
+            each.unbind()
+            for each in (
+                *(z[..., : 2 * H], z[..., 2 * H :], a[..., : 2 * H]),
+                *(a[..., :H], a[..., H : 2 * H], a[..., 2 * H :]),
+            )
+        )
+        h, *later = hs.unbind()
+        for t, (product, out) in enumerate(zip(back.unbind(), later, strict=True)):
+            torch.addmm(U[H], h, U[:H], out=product)
+            self.sigma.into(inner[t].add_(product[:, : 2 * H]), gates[t])
+            if masks is not None:
+                keep[t].masked_fill_(~masks[t], 1.0)
+            self.phi.into(outer[t].addcmul_(r[t], product[:, 2 * H :]), new[t])
+            h = torch.lerp(new[t], h, keep[t], out=out)
+        return [hs, z, a, back[..., 2 * H :].contiguous()]
+
+    def backward(self, grad: Tensor, U: Tensor, saved: Saved, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        hs, z, a, back = saved
+        H, before = len(U) - 1, hs[:-1]
+        dz = _slopes(z, a, self.sigma, self.phi, 2 * H)
+        for part, factor in zip(_gates(dz, H).unbind(-2), (back, before - a[..., 2 * H :], None), strict=True):
+            part *= 1.0 - a[..., H : 2 * H] if factor is None else factor
+        _kept(dz, mask)
+        dback, transposed = torch.empty_like(dz), U[:H].t()
+        r, keep, grads = (each.unbind() for each in (a[..., :H], a[..., H : 2 * H], grad.clone()))
+        dr, dkeep, dnew = (each.unbind() for each in _gates(dz, H).unbind(-2))
+        dh = grads[-1]
+        for t, product in reversed(list(enumerate(dback.unbind()))):
+            dr[t].mul_(dnew[t].mul_(dh))
+            dkeep[t].mul_(dh)
+            product[:, : 2 * H] = dz[t][:, : 2 * H]
+            torch.mul(dnew[t], r[t], out=product[:, 2 * H :])
+            if t:
+                dh = grads[t - 1].addmm_(product, transposed).addcmul_(dh, keep[t])
+        return dz, torch.cat([flat(before).t() @ flat(dback), flat(dback).sum(0, keepdim=True)])
 
 
 class LongCell:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from engine import activations
 from engine.arguments import DimOrdering, PositiveInt
 from engine.constraints import Constraint
-from engine.initializations import Initialization
 from engine.layer import layer
 from engine.layers.kernels import Convolving, ConvolvingImages, ConvolvingSteps
-from engine.layers.windows import AnyBorder, Three, Two, Windows
+from engine.layers.windows import AnyBorder, StepsBorder, Three, Two, Windows
 from engine.regularizers import Regularizer
+from engine.spreads import Initialization
 
 
 @layer("Conv1D")
@@ -22,7 +22,7 @@ class Convolution1D(ConvolvingSteps):
         init: How `W` starts; see `initializations`.
         activation: Applied to the result; see `activations`.
         border_mode: "valid" takes whole windows only, "same" keeps the length (divided by the step), "full" takes
-            every window that touches the input.
+            every window that touches the input; "same_tf" is later Keras's "same", "causal" sees no later step.
         subsample_length: How far a window lies from the next.
         W_regularizer: Penalty on `W`.
         b_regularizer: Penalty on `b`.
@@ -48,7 +48,7 @@ class Convolution1D(ConvolvingSteps):
     filter_length: PositiveInt
     init: Initialization = "glorot_uniform"
     activation: activations.Activation = "linear"
-    border_mode: AnyBorder = "valid"
+    border_mode: StepsBorder = "valid"
     subsample_length: PositiveInt = 1
     W_regularizer: Regularizer | None = None
     b_regularizer: Regularizer | None = None
@@ -70,7 +70,7 @@ class AtrousConvolution1D(ConvolvingSteps):
         init: How `W` starts; see `initializations`.
         activation: Applied to the result; see `activations`.
         border_mode: "valid" takes whole windows only, "same" keeps the length (divided by the step), "full" takes
-            every window that touches the input.
+            every window that touches the input; "same_tf" is later Keras's "same", "causal" sees no later step.
         subsample_length: How far a window lies from the next.
         atrous_rate: How far apart the steps that the kernel sees lie.
         W_regularizer: Penalty on `W`.
@@ -97,7 +97,7 @@ class AtrousConvolution1D(ConvolvingSteps):
     filter_length: PositiveInt
     init: Initialization = "glorot_uniform"
     activation: activations.Activation = "linear"
-    border_mode: AnyBorder = "valid"
+    border_mode: StepsBorder = "valid"
     subsample_length: PositiveInt = 1
     atrous_rate: PositiveInt = 1
     W_regularizer: Regularizer | None = None
@@ -121,7 +121,7 @@ class Convolution2D(ConvolvingImages):
         init: How `W` starts; see `initializations`.
         activation: Applied to the result; see `activations`.
         border_mode: "valid" takes whole windows only, "same" keeps the length (divided by the step), "full" takes
-            every window that touches the input.
+            every window that touches the input; "same_tf" is later Keras's "same".
         subsample: How far a window lies from the next, in rows and columns.
         dim_ordering: Where the channels are: "th" first, "tf" last.
         W_regularizer: Penalty on `W`.
@@ -170,7 +170,7 @@ class AtrousConvolution2D(ConvolvingImages):
         init: How `W` starts; see `initializations`.
         activation: Applied to the result; see `activations`.
         border_mode: "valid" takes whole windows only, "same" keeps the length (divided by the step), "full" takes
-            every window that touches the input.
+            every window that touches the input; "same_tf" is later Keras's "same".
         subsample: How far a window lies from the next, in rows and columns.
         atrous_rate: How far apart the cells that the kernel sees lie, in rows and columns.
         dim_ordering: Where the channels are: "th" first, "tf" last.
@@ -222,7 +222,7 @@ class Convolution3D(Convolving):
         init: How `W` starts; see `initializations`.
         activation: Applied to the result; see `activations`.
         border_mode: "valid" takes whole windows only, "same" keeps the length (divided by the step), "full" takes
-            every window that touches the input.
+            every window that touches the input; "same_tf" is later Keras's "same".
         subsample: How far a window lies from the next on each axis.
         dim_ordering: Where the channels are: "th" first, "tf" last.
         W_regularizer: Penalty on `W`.

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from engine import activations
 from engine.activations import ACTIVATIONS, check_activation
 from engine.arguments import DimOrdering, Fraction, PositiveInt, Shape
-from engine.initializations import Initialization
 from engine.layer import Weight, Weights, known_axis, layer
 from engine.layers.core import dropped
 from engine.layers.kernels import convolve
 from engine.layers.recurring import Recurring, like_states
-from engine.layers.windows import Border, Two, Windows, channels_back, channels_first
+from engine.layers.windows import Border, KeepingBorder, Two, Windows, channels_back, channels_first
 from engine.regularizers import Regularizer
+from engine.spreads import Initialization
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,7 +40,9 @@ class ConvLSTM2D(Recurring):
         activation: Applied to the new memory and to the output; see `activations`.
         inner_activation: Applied to the gates.
         dim_ordering: Where the channels are: "th" first, "tf" last.
-        border_mode: "valid" takes whole windows of the input only, "same" keeps its size (divided by the step).
+        border_mode: "valid" takes whole windows of the input only, "same" keeps its size (divided by the step);
+            "same_tf" is later Keras's "same".
+        inner_border_mode: How the kernels `U` see what lies beyond the border: "same" or later Keras's, "same_tf".
         subsample: How far a window of the input lies from the next, in rows and columns.
         W_regularizer: Taken for compatibility; as in Keras 1.2.2 nothing is punished.
         U_regularizer: Taken for compatibility likewise.
@@ -78,12 +80,22 @@ class ConvLSTM2D(Recurring):
     b_regularizer: Regularizer | None = None
     dropout_W: Fraction = 0.0
     dropout_U: Fraction = 0.0
+    inner_border_mode: KeepingBorder = "same"
 
     input_rank = 5
     remembers = ("h", "c")
     gates = len(GATES)
     unwritten = frozenset(
-        {"subsample", "W_regularizer", "U_regularizer", "b_regularizer", "dropout_W", "dropout_U"},
+        {
+            "subsample",
+            "W_regularizer",
+            "U_regularizer",
+            "b_regularizer",
+            "dropout_W",
+            "dropout_U",
+            "inner_border_mode",
+            "zero_masked",
+        },
     )
 
     @property
@@ -94,7 +106,7 @@ class ConvLSTM2D(Recurring):
     @property
     def inner_windows(self) -> Windows:
         """The windows on the fed-back output, which keep its size."""
-        return Windows((self.nb_row, self.nb_col), (1, 1), "same", self.dim_ordering)
+        return Windows((self.nb_row, self.nb_col), (1, 1), self.inner_border_mode, self.dim_ordering)
 
     def channels(self, input_shape: Shape) -> int:
         """Return the number of channels of an image."""

@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 from engine import activations
+from engine.activations import check_activation
 from engine.arguments import DimOrdering, Kind, PositiveInt, Shape, Wrong
 from engine.constraints import Constraint
 from engine.errors import ShapeMismatch
-from engine.initializations import Initialization
 from engine.layer import Weight, Weights, known_axis, layer, shape_text
 from engine.layers.kernels import ConvolvingImages, convolve
-from engine.layers.windows import Border, Two, Windows, channel_axis, channels_back, channels_first
+from engine.layers.windows import Border, Two, Windows, channel_axis, channels_back, channels_first, with_spatial
 from engine.regularizers import Regularizer
+from engine.spreads import Initialization
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from engine.run import Run
 
 
-def _whole_shape(value: Any) -> Shape:
+def _whole_shape(value: Any) -> Shape | str:
+    if value == "auto":
+        return "auto"
     if isinstance(value, str) or not isinstance(value, list | tuple) or len(value) != 4:
         raise Wrong
     for index, each in enumerate(value):
@@ -31,7 +34,12 @@ def _whole_shape(value: Any) -> Shape:
 
 
 WholeShape = Annotated[
-    Shape, Kind("a list of 4: the batch axis, a positive integer or null, and 3 positive integers", _whole_shape, list)
+    Shape | str,
+    Kind(
+        'a list of 4: the batch axis, a positive integer or null, and 3 positive integers; or "auto"',
+        _whole_shape,
+        lambda value: value if isinstance(value, str) else list(value),
+    ),
 ]
 
 
@@ -46,10 +54,11 @@ class Deconvolution2D(ConvolvingImages):
         nb_row: How many rows the kernel covers.
         nb_col: How many columns the kernel covers.
         deconvolved_shape: Shape of the output, batch axis included; a convolution of the same window must lead from
-            it back to the input.
+            it back to the input. "auto", as in later Keras, is the input's size times the step, and with "valid"
+            what a window reaches beyond its step.
         init: How `W` starts; see `initializations`.
         activation: Applied to the result; see `activations`.
-        border_mode: "valid" or "same": that of the convolution that leads back.
+        border_mode: "valid" or "same", or later Keras's "same_tf": that of the convolution that leads back.
         subsample: How far the input's cells lie apart in the output, in rows and columns.
         dim_ordering: Where the channels are: "th" first, "tf" last.
         W_regularizer: Penalty on `W`.
@@ -90,8 +99,10 @@ class Deconvolution2D(ConvolvingImages):
     called = {"deconvolved_shape": "output_shape"}
 
     def output_shape(self, input_shape: Shape) -> Shape:
-        super().output_shape(self.deconvolved_shape)
         known_axis(self, input_shape, channel_axis(self.dim_ordering))
+        if isinstance(self.deconvolved_shape, str):
+            return self._grown(input_shape)
+        super().output_shape(self.deconvolved_shape)
         windows = self.windows
         back = windows.lengths(self, self.deconvolved_shape)
         channels = self.deconvolved_shape[channel_axis(self.dim_ordering)]
@@ -104,17 +115,42 @@ class Deconvolution2D(ConvolvingImages):
                 )
         return (input_shape[0], *self.deconvolved_shape[1:])
 
+    def _grown(self, input_shape: Shape) -> Shape:
+        """Tell the shape of the output as later Keras does."""
+        windows = self.windows
+        lengths = [
+            None if (length := input_shape[axis]) is None else length * stride + self._beyond(size - stride)
+            for axis, size, stride in zip(windows.axes, windows.size, windows.stride, strict=True)
+        ]
+        check_activation(self.activation, len(input_shape))
+        return with_spatial(input_shape[0], lengths, self.nb_filter, self.dim_ordering)
+
+    def _beyond(self, more: int) -> int:
+        return max(more, 0) if self.border_mode == "valid" else 0
+
+    def _cut(self, axis: int, size: int, stride: int, length: int) -> tuple[int, int]:
+        """Say how many cells before and how many to keep, of all that the kernel reaches from `length` cells."""
+        place = self.windows.axes.index(axis)
+        if isinstance(self.deconvolved_shape, str):
+            wanted: Any = length * stride + self._beyond(size - stride)
+        else:
+            wanted = self.deconvolved_shape[axis]
+        if self.border_mode == "same_tf":
+            return self.windows.uneven([wanted] * self.windows.rank)[place][0], wanted
+        return self.windows.margin[place], wanted
+
     def call(self, x: Tensor, w: Weights, run: Run) -> Tensor:
         from torch.nn.functional import conv_transpose2d, pad
 
         windows = self.windows
         kernel = self.filters_first(w["W"]).transpose(0, 1)
-        y = conv_transpose2d(channels_first(x, self.dim_ordering), kernel, None, windows.stride)
+        x = channels_first(x, self.dim_ordering)
+        y = conv_transpose2d(x, kernel, None, windows.stride)
         cut: list[int] = []
-        for axis, margin in reversed(list(zip(windows.axes, windows.margin, strict=True))):
-            wanted: Any = self.deconvolved_shape[axis]
-            have = y.shape[axis if self.dim_ordering == "th" else axis + 1]
-            cut += [-margin, wanted + margin - have]
+        for place in (1, 0):
+            size, stride = windows.size[place], windows.stride[place]
+            margin, wanted = self._cut(windows.axes[place], size, stride, x.shape[2 + place])
+            cut += [-margin, wanted + margin - y.shape[2 + place]]
         y = pad(y, cut)
         if self.bias:
             y = y + w["b"].reshape(1, -1, 1, 1)
@@ -131,7 +167,8 @@ class SeparableConvolution2D(ConvolvingImages):
         nb_col: How many columns a kernel sees.
         init: How both kernels start; see `initializations`.
         activation: Applied to the result; see `activations`.
-        border_mode: "valid" takes whole windows only, "same" keeps the length (divided by the step).
+        border_mode: "valid" takes whole windows only, "same" keeps the length (divided by the step); "same_tf"
+            is later Keras's "same".
         subsample: How far a window lies from the next, in rows and columns.
         depth_multiplier: How many kernels every channel has.
         dim_ordering: Where the channels are: "th" first, "tf" last.

@@ -11,9 +11,9 @@ from engine.activations import ACTIVATIONS, check_activation
 from engine.arguments import Fraction, Integers, NonNegative, PositiveInt, Shape
 from engine.constraints import Constraint
 from engine.errors import BadArgument, ShapeMismatch
-from engine.initializations import Initialization
 from engine.layer import Layer, Weight, Weights, WithInputDim, known_axis, layer, shape_text
-from engine.regularizers import L1L2Regularizer, Regularizer
+from engine.regularizers import L1L2Regularizer, MeanActivityRegularizer, Regularizer
+from engine.spreads import Initialization
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,6 +35,7 @@ class Dense(WithInputDim):
         W_constraint: Applied to `W` after every update.
         b_constraint: Applied to `b` after every update.
         bias: Whether to add `b`.
+        passes_mask: Whether a mask on the input stays on the output, as in later Keras; Keras 1 refuses it.
 
     Shape:
         `(n, ..., input_dim) -> (n, ..., output_dim)`
@@ -56,6 +57,12 @@ class Dense(WithInputDim):
     W_constraint: Constraint | None = None
     b_constraint: Constraint | None = None
     bias: bool = True
+    passes_mask: bool = False
+
+    unwritten = frozenset({"passes_mask"})
+
+    def masked(self, incoming: bool) -> bool:
+        return incoming if self.passes_mask else super().masked(incoming)
 
     def output_shape(self, input_shape: Shape) -> Shape:
         if len(input_shape) < 2:
@@ -294,6 +301,7 @@ class ActivityRegularization(Layer):
     Args:
         l1: Weight of the sum of absolute values.
         l2: Weight of the sum of squares.
+        per_sample: Whether it is divided by the number of samples, as in later Keras.
 
     Shape:
         `(n, ...) -> (n, ...)`
@@ -301,9 +309,12 @@ class ActivityRegularization(Layer):
 
     l1: NonNegative = 0.0
     l2: NonNegative = 0.0
+    per_sample: bool = False
 
+    unwritten = frozenset({"per_sample"})
     supports_masking = True
 
     def call(self, x: Tensor, w: Weights, run: Run) -> Tensor:
-        run.penalise(L1L2Regularizer(self.l1, self.l2)(x))
+        penalty = MeanActivityRegularizer if self.per_sample else L1L2Regularizer
+        run.penalise(penalty(self.l1, self.l2)(x))
         return x

@@ -11,9 +11,9 @@ from engine.arguments import PositiveInt, Shape
 from engine.constraints import Constraint
 from engine.errors import ShapeMismatch
 from engine.gradients import largest
-from engine.initializations import Initialization
 from engine.layer import Layer, Weight, Weights, WithInputDim, known_axis, layer, shape_text
 from engine.regularizers import Regularizer
+from engine.spreads import Initialization
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from engine.arguments import Fraction, PositiveInt, Shape
 from engine.constraints import Constraint
 from engine.errors import BadData, ShapeMismatch
-from engine.initializations import Initialization
 from engine.layer import Layer, Weight, Weights, layer, shape_text
 from engine.layers.core import dropped
 from engine.regularizers import Regularizer
+from engine.spreads import Initialization
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -17,6 +17,7 @@ from engine.layers.windows import (
     crop,
     output_length,
 )
+from engine.spreads import Start
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,7 +29,7 @@ class Convolving(Layer):
     """What all convolutions share, on however many axes."""
 
     nb_filter: int
-    init: str
+    init: Start
     activation: str
     W_regularizer: Any
     b_regularizer: Any
@@ -90,11 +91,11 @@ def convolve(x: Tensor, kernel: Tensor, b: Tensor | None, windows: Windows, grou
     conv = getattr(functional, f"conv{windows.rank}d")
     if windows.rank == 2 and x.device.type == "cpu":  # oneDNN then need not rearrange images for every layer
         x = x.contiguous(memory_format=torch.channels_last)
-    y = conv(x, kernel, b, windows.stride, windows.margin, windows.rates, groups)
     lengths: Any = [
         output_length(length, reach, windows.border_mode, stride)
         for length, reach, stride in zip(x.shape[2:], windows.reach, windows.stride, strict=True)
     ]
+    y = conv(windows.filled(x, 0.0), kernel, b, windows.stride, windows.margin, windows.rates, groups)
     return crop(y, lengths)
 
 

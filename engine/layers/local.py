@@ -10,11 +10,11 @@ from engine import activations
 from engine.arguments import DimOrdering, PositiveInt, Shape
 from engine.constraints import Constraint
 from engine.errors import ShapeMismatch
-from engine.initializations import Initialization
 from engine.layer import Weight, Weights, known_axis, layer, shape_text
 from engine.layers.kernels import Convolving, OfSequences
 from engine.layers.windows import Two, ValidBorder, Windows, channel_axis, channels_back, channels_first
 from engine.regularizers import Regularizer
+from engine.spreads import Initialization
 
 if TYPE_CHECKING:
     from torch import Tensor

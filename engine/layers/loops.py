@@ -18,7 +18,7 @@ from torch import Tensor
 
 from engine.activations import ACTIVATIONS
 from engine.layers import native
-from engine.layers.cells import ACTS, Cell, GatedCell, LongCell, SimpleCell
+from engine.layers.cells import ACTS, Cell, GatedCell, LongCell, ResetAfterCell, SimpleCell
 
 States = tuple[Tensor, ...]
 
@@ -31,12 +31,20 @@ class Kind(NamedTuple):
     inner_activation: str
 
 
-CELLS: dict[str, type[Cell]] = {"SimpleRNN": SimpleCell, "GRU": GatedCell, "LSTM": LongCell}
+CELLS: dict[str, type[Cell]] = {
+    "SimpleRNN": SimpleCell,
+    "GRU": GatedCell,
+    "ResetAfterGRU": ResetAfterCell,
+    "LSTM": LongCell,
+}
+
+GATES = {"SimpleRNN": 1, "GRU": 3, "ResetAfterGRU": 3, "LSTM": 4}
 
 
 def _cell(cell: str, activation: str, inner: str, z: Tensor, U: Tensor) -> Cell:
     """Choose the loop for a sequence: machine code where there is one for it."""
-    return (native.LOOPS if native.usable(activation, inner, z, U) else CELLS)[cell](activation, inner)
+    compiled = cell in native.LOOPS and native.usable(activation, inner, z, U)
+    return (native.LOOPS if compiled else CELLS)[cell](activation, inner)
 
 
 _LIBRARY: Any = torch.library.Library("trainyard", "DEF")  # type: ignore[no-untyped-call]
@@ -60,7 +68,7 @@ def _recur_backward(
 
 
 def _recur_shapes(cell: str, activation: str, inner: str, z: Tensor, U: Tensor, states: list[Tensor], mask: Any) -> Any:
-    (steps, n, _), H = z.shape, len(U)
+    (steps, n, _), H = z.shape, states[0].shape[-1]
     held = [*(z.new_empty(steps + 1, n, H) for _ in states), torch.empty_like(z)]
     return held if cell == "SimpleRNN" else [*held, torch.empty_like(z), z.new_empty(steps, n, H)]
 
@@ -97,17 +105,31 @@ class _Recurrence(torch.autograd.Function):
 
 def by_hand(kind: Kind) -> bool:
     """Tell whether there is a loop written for it."""
+    if torch.compiler.is_exporting():  # what is written for another program has to be in plain steps
+        return False
     return kind.activation in ACTS and kind.inner_activation in ACTS
 
 
 def folded(kind: Kind, W: Tensor, U: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Do the `0.2 * z + 0.5` of a hard_sigmoid inside on the weights, once, instead of in every step."""
-    gates = U.shape[1] - U.shape[0]
+    H = U.shape[1] // GATES[kind.cell]
+    gates = U.shape[1] - H
     if kind.inner_activation != "hard_sigmoid" or not gates:
         return W, U, b
-    scale = torch.cat([b.new_full((gates,), 0.2), b.new_ones(len(U))])
-    shift = torch.cat([b.new_full((gates,), 0.5), b.new_zeros(len(U))])
+    scale = torch.cat([b.new_full((gates,), 0.2), b.new_ones(H)])
+    shift = torch.cat([b.new_full((gates,), 0.5), b.new_zeros(H)])
     return W * scale, U * scale, b * scale + shift
+
+
+def with_bias(U: Tensor, b: Tensor, fed_back: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Put the bias of a reset-after GRU's products with the state where its loop has it.
+
+    That of the gates is added to `b`; that of the new state, which `r` acts on, becomes the last row of `U`.
+    """
+    H = len(U)
+    fed_back = b.new_zeros(3 * H) if fed_back is None else fed_back
+    gates, new, zeros = fed_back[: 2 * H], fed_back[2 * H :], b.new_zeros(2 * H)
+    return torch.cat([U, torch.cat([zeros, new])[None]]), b + torch.cat([gates, torch.zeros_like(new)])
 
 
 def recur(kind: Kind, z: Tensor, U: Tensor, states: States, mask: Tensor | None) -> tuple[Tensor, States]:
@@ -144,8 +166,15 @@ def step_by_step(step: Step, z: Tensor, states: States, mask: Tensor | None) -> 
     return torch.stack(ys), states
 
 
-def plain_step(kind: Kind, U: Tensor, drops: Sequence[Tensor] | None) -> Step:
-    """Make the step of a cell for autograd; `drops` are what each gate multiplies the state with, if it does."""
+def plain_step(kind: Kind, U: Tensor, drops: Sequence[Tensor] | None, fed_back: Tensor | None = None) -> Step:
+    """Make the step of a cell for autograd.
+
+    Args:
+        kind: The cell.
+        U: What the state is multiplied with, `(H, gates * H)`.
+        drops: What each gate multiplies the state with before, if it does.
+        fed_back: The bias of a reset-after GRU's products with the state.
+    """
     gates = U.shape[1] // len(U)
     pieces = U.chunk(gates, -1)
     phi, sigma = ACTIVATIONS[kind.activation], ACTIVATIONS[kind.inner_activation]
@@ -161,10 +190,18 @@ def plain_step(kind: Kind, U: Tensor, drops: Sequence[Tensor] | None) -> Step:
         r, keep = (sigma(inner(zs, h, gate)) for gate in (0, 1))
         return (keep * h + (1.0 - keep) * phi(inner(zs, r * h, 2)),)
 
+    def reset_after(z: Tensor, states: States) -> States:
+        (h,), zs, zero = states, z.chunk(gates, -1), z.new_zeros(())
+        back = [inner([zero] * gates, h, gate) for gate in range(gates)]
+        if fed_back is not None:
+            back = [each + b for each, b in zip(back, fed_back.chunk(gates), strict=True)]
+        r, keep = (sigma(zs[gate] + back[gate]) for gate in (0, 1))
+        return (keep * h + (1.0 - keep) * phi(zs[2] + r * back[2]),)
+
     def long(z: Tensor, states: States) -> States:
         (h, c), zs = states, z.chunk(gates, -1)
         o, i, f = (sigma(inner(zs, h, gate)) for gate in (0, 1, 2))
         c = f * c + i * phi(inner(zs, h, 3))
         return o * phi(c), c
 
-    return {"SimpleRNN": simple, "GRU": gated, "LSTM": long}[kind.cell]
+    return {"SimpleRNN": simple, "GRU": gated, "ResetAfterGRU": reset_after, "LSTM": long}[kind.cell]

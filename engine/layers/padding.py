@@ -29,7 +29,7 @@ def _amounts(*counts: int, keys: tuple[str, ...]) -> Kind:
         if 1 in counts and not isinstance(value, Sequence):
             value = [value]
             return int(sizes(1, 0).read(value)[0])
-        if isinstance(value, str) or not isinstance(value, Sequence) or len(value) not in counts:
+        if isinstance(value, str) or not isinstance(value, Sequence) or len(value) not in counts or len(value) == 1:
             raise Wrong
         amounts: tuple[int, ...] = sizes(len(value), 0).read(value)
         return amounts

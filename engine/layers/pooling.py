@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 def padding_of(windows: Windows) -> tuple[int, ...]:
     """Say how many cells `same` adds on each side of an axis: Theano's rule in Keras 1.2.2."""
-    if windows.border_mode == "valid":
+    if windows.border_mode != "same":
         return (0,) * windows.rank
     return tuple(size - 2 if size > 2 and size % 2 else size - 1 for size in windows.size)
 
@@ -40,7 +40,7 @@ def padded(x: Tensor, windows: Windows, value: float) -> Tensor:
 
     amounts = padding_of(windows)
     if not any(amounts):
-        return x
+        return windows.filled(x, value)
     return pad(x, [each for amount in reversed(amounts) for each in (amount, amount)], value=value)
 
 
@@ -71,7 +71,7 @@ def average_pool(x: Tensor, windows: Windows) -> Tensor:
 
     pool = getattr(functional, f"avg_pool{windows.rank}d")
     y: Tensor = pool(padded(x, windows, 0.0), windows.size, windows.stride)
-    if any(padding_of(windows)):
+    if windows.border_mode != "valid":
         real = padded(x.new_ones(1, 1, *x.shape[2:]), windows, 0.0)
         y = y / pool(real, windows.size, windows.stride)
     return y
@@ -93,7 +93,7 @@ class Pooling(Layer):
         windows = self.windows
         for axis, size in zip(windows.axes, windows.size, strict=True):
             length = input_shape[axis]
-            if windows.border_mode == "same" and length is not None and size > max(2, 2 * length):
+            if windows.border_mode != "valid" and length is not None and size > max(2, 2 * length):
                 raise ShapeMismatch(
                     f"Layer {self.name} ({type(self).__name__}) pools {list(windows.size)} cells of "
                     f"{shape_text(input_shape)}, which has no more than {length} on axis {axis}."
@@ -155,7 +155,8 @@ class MaxPooling1D(_Max, _Sequences):
     Args:
         pool_length: How many steps a window has.
         stride: How far a window lies from the next; `pool_length` unless told.
-        border_mode: "valid" takes whole windows only; "same" also those that reach over the border.
+        border_mode: "valid" takes whole windows only; "same" also those that reach over the border;
+            "same_tf" is later Keras's "same".
 
     Shape:
         `(n, steps, features) -> (n, pooled steps, features)`
@@ -176,7 +177,8 @@ class AveragePooling1D(_Average, _Sequences):
     Args:
         pool_length: How many steps a window has.
         stride: How far a window lies from the next; `pool_length` unless told.
-        border_mode: "valid" takes whole windows only; "same" also those that reach over the border.
+        border_mode: "valid" takes whole windows only; "same" also those that reach over the border;
+            "same_tf" is later Keras's "same".
 
     Shape:
         `(n, steps, features) -> (n, pooled steps, features)`
@@ -197,7 +199,8 @@ class MaxPooling2D(_Max, _Images):
     Args:
         pool_size: The window's size on each axis.
         strides: How far a window lies from the next on each axis; `pool_size` unless told.
-        border_mode: "valid" takes whole windows only; "same" also those that reach over the border.
+        border_mode: "valid" takes whole windows only; "same" also those that reach over the border;
+            "same_tf" is later Keras's "same".
         dim_ordering: Where the channels are: "th" first, "tf" last.
 
     Shape:
@@ -221,7 +224,8 @@ class AveragePooling2D(_Average, _Images):
     Args:
         pool_size: The window's size on each axis.
         strides: How far a window lies from the next on each axis; `pool_size` unless told.
-        border_mode: "valid" takes whole windows only; "same" also those that reach over the border.
+        border_mode: "valid" takes whole windows only; "same" also those that reach over the border;
+            "same_tf" is later Keras's "same".
         dim_ordering: Where the channels are: "th" first, "tf" last.
 
     Shape:
@@ -245,7 +249,8 @@ class MaxPooling3D(_Max, _Images):
     Args:
         pool_size: The window's size on each axis.
         strides: How far a window lies from the next on each axis; `pool_size` unless told.
-        border_mode: "valid" takes whole windows only; "same" also those that reach over the border.
+        border_mode: "valid" takes whole windows only; "same" also those that reach over the border;
+            "same_tf" is later Keras's "same".
         dim_ordering: Where the channels are: "th" first, "tf" last.
 
     Shape:
@@ -269,7 +274,8 @@ class AveragePooling3D(_Average, _Images):
     Args:
         pool_size: The window's size on each axis.
         strides: How far a window lies from the next on each axis; `pool_size` unless told.
-        border_mode: "valid" takes whole windows only; "same" also those that reach over the border.
+        border_mode: "valid" takes whole windows only; "same" also those that reach over the border;
+            "same_tf" is later Keras's "same".
         dim_ordering: Where the channels are: "th" first, "tf" last.
 
     Shape:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from engine import activations
 from engine.arguments import Fraction, Json, PositiveInt, Shape, one_of
-from engine.errors import BadModel, ShapeMismatch
-from engine.initializations import Initialization
+from engine.errors import BadArgument, BadModel, ShapeMismatch
 from engine.layer import Layer, Weight, Weights, known_axis, layer, shape_text
 from engine.layers.core import dropped
 from engine.layers.recurring import Recurring, like_states
 from engine.regularizers import Regularizer
+from engine.spreads import Initialization, Start
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from engine.layers.recurring import States
     from engine.run import Run
 
+#: Arguments that Keras 1 lacks, on all recurrent layers.
+EXTENSIONS = frozenset({"bias", "zero_masked"})
 ConsumeLess = Annotated[str, one_of("cpu", "mem", "gpu")]
 
 
@@ -85,14 +87,15 @@ class Gated(OfVectors):
     """How SimpleRNN, GRU and LSTM compute; their gates differ."""
 
     output_dim: int
-    init: str
-    inner_init: str
+    init: Start
+    inner_init: Start
     activation: str
     W_regularizer: Any
     U_regularizer: Any
     b_regularizer: Any
     dropout_W: float
     dropout_U: float
+    bias: bool
 
     #: The gates in the order of a file, where each has weights of its own; none where there is but one matrix.
     apart: ClassVar[tuple[str, ...]] = ()
@@ -105,9 +108,14 @@ class Gated(OfVectors):
         known_axis(self, input_shape)
         return (input_shape[0], self.output_dim)
 
-    def bias_init(self, gate: str) -> str:
+    def bias_init(self, gate: str) -> Start:
         """Name how a gate's bias starts."""
         return getattr(self, "forget_bias_init", "zero") if gate == "f" else "zero"
+
+    @property
+    def cell(self) -> str:
+        """The cell that computes, as `loops` calls it."""
+        return "ResetAfterGRU" if getattr(self, "reset_after", False) else type(self).__name__
 
     @property
     def are_apart(self) -> bool:
@@ -121,13 +129,16 @@ class Gated(OfVectors):
             biases = tuple(self.bias_init(gate) for gate in self.joined)
             yield Weight("W", (d, width), self.init, self.W_regularizer)
             yield Weight("U", (H, width), self.inner_init, self.U_regularizer, argument="inner_init")
-            yield Weight("b", (width,), biases, self.b_regularizer, argument="forget_bias_init")
+            if self.bias:
+                rows = (2, width) if getattr(self, "reset_after", False) else (width,)
+                yield Weight("b", rows, biases, self.b_regularizer, argument="forget_bias_init")
             return
         for gate in self.apart:  # as in Keras 1.2.2, U starts and is punished as W is
             bias = self.bias_init(gate)
             yield Weight(f"W_{gate}", (d, H), self.init, self.W_regularizer)
             yield Weight(f"U_{gate}", (H, H), self.init, self.W_regularizer)
-            yield Weight(f"b_{gate}", (H,), bias, self.b_regularizer, argument="forget_bias_init")
+            if self.bias:
+                yield Weight(f"b_{gate}", (H,), bias, self.b_regularizer, argument="forget_bias_init")
 
     def packed(self, w: Weights) -> tuple[Tensor, Tensor, Tensor]:
         """Return W, U and b with the gates side by side, in the order of the cell."""
@@ -141,23 +152,26 @@ class Gated(OfVectors):
             pieces = dict(zip(self.joined, w[name].chunk(len(self.joined), -1), strict=True))
             return cat([pieces[gate] for gate in self.computed], -1)
 
-        return pack("W"), pack("U"), pack("b")
+        W = pack("W")
+        return W, pack("U"), pack("b") if self.bias else W.new_zeros(W.shape[-1])
 
     def sequence(self, x: Tensor, w: Weights, mask: Tensor | None, run: Run) -> tuple[Tensor, States]:
         from engine.layers import loops
 
-        kind = loops.Kind(type(self).__name__, self.activation, getattr(self, "inner_activation", "linear"))
+        kind = loops.Kind(self.cell, self.activation, getattr(self, "inner_activation", "linear"))
         W, U, b = self.packed(w)
+        b, fed_back = b if b.ndim == 2 else (b, None)
         drops = self.drops_of_states(x, run)
         written = drops is None and loops.by_hand(kind)
         if written:
+            U, b = loops.with_bias(U, b, fed_back) if kind.cell == "ResetAfterGRU" else (U, b)
             W, U, b = loops.folded(kind, W, U, b)
         z = self.projected(x, W, b, run)
         states = self.first_states(w, z[0, :, : self.output_dim])
         kept = None if mask is None else like_states(mask, z)
         if written:
             return loops.recur(kind, z, U, states, kept)
-        return loops.step_by_step(loops.plain_step(kind, U, drops), z, states, kept)
+        return loops.step_by_step(loops.plain_step(kind, U, drops, fed_back), z, states, kept)
 
     def projected(self, x: Tensor, W: Tensor, b: Tensor, run: Run) -> Tensor:
         """Return `x @ W + b` of all steps; a sequence has one mask of dropout for all its steps."""
@@ -199,6 +213,7 @@ class SimpleRNN(Gated):
         b_regularizer: Penalty on `b`.
         dropout_W: Share of the inputs that each sequence drops while training; heeded only with `consume_less` "cpu".
         dropout_U: Share of the fed-back outputs that each sequence drops while training.
+        bias: Whether to add `b`.
 
     Shape:
         `(n, steps, input_dim) -> (n, output_dim)`; with `return_sequences`, `(n, steps, output_dim)`
@@ -220,6 +235,9 @@ class SimpleRNN(Gated):
     b_regularizer: Regularizer | None = None
     dropout_W: Fraction = 0.0
     dropout_U: Fraction = 0.0
+    bias: bool = True
+
+    unwritten = EXTENSIONS
 
 
 @layer()
@@ -241,15 +259,20 @@ class GRU(Gated):
         dropout_W: Share of the inputs that each sequence drops while training, for each gate its own unless
             `consume_less` is "gpu".
         dropout_U: Share of the fed-back state that each sequence drops likewise.
+        bias: Whether to add `b`.
+        reset_after: Whether `r` acts after the product, as by default in Keras 3: `r * (h @ U_h + c_h)`, where the
+            fed-back products have a bias `c` of their own. `consume_less` must be "gpu".
 
     Shape:
         `(n, steps, input_dim) -> (n, output_dim)`; with `return_sequences`, `(n, steps, output_dim)`
 
     Weights:
         For each gate z, r, h: `W (input_dim, output_dim)`, `U (output_dim, output_dim)`, `b (output_dim,)`; with
-        `consume_less` "gpu", one of each with the gates side by side.
+        `consume_less` "gpu", one of each with the gates side by side. With `reset_after` `b` has two rows, the second
+        of which is `c`.
 
     Raises:
+        BadArgument: `reset_after` without `consume_less` "gpu".
         BadModel: A stateful layer does not know the batch size, or an unrolled one the number of steps.
         ShapeMismatch: The input is no sequence of vectors of known width.
     """
@@ -264,11 +287,18 @@ class GRU(Gated):
     b_regularizer: Regularizer | None = None
     dropout_W: Fraction = 0.0
     dropout_U: Fraction = 0.0
+    bias: bool = True
+    reset_after: bool = False
 
+    unwritten = EXTENSIONS | {"reset_after"}
     gates = 3
     apart = ("z", "r", "h")
     joined = ("z", "r", "h")
     computed = ("r", "z", "h")
+
+    def check(self) -> None:
+        if self.reset_after and self.are_apart:
+            raise BadArgument('`reset_after` needs `consume_less` "gpu": its gates lie side by side.', "/consume_less")
 
 
 @layer()
@@ -291,6 +321,7 @@ class LSTM(Gated):
         dropout_W: Share of the inputs that each sequence drops while training, for each gate its own unless
             `consume_less` is "gpu".
         dropout_U: Share of the fed-back output that each sequence drops likewise.
+        bias: Whether to add `b`.
 
     Shape:
         `(n, steps, input_dim) -> (n, output_dim)`; with `return_sequences`, `(n, steps, output_dim)`
@@ -315,7 +346,9 @@ class LSTM(Gated):
     b_regularizer: Regularizer | None = None
     dropout_W: Fraction = 0.0
     dropout_U: Fraction = 0.0
+    bias: bool = True
 
+    unwritten = EXTENSIONS
     gates = 4
     apart = ("i", "c", "f", "o")
     joined = ("i", "f", "c", "o")

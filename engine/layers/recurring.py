@@ -27,11 +27,14 @@ class Recurring(Layer):
         return_sequences: Whether to give the output of every step; else that of the last step alone.
         go_backwards: Whether to go from the last step to the first; sequences stay in the order they are made in.
         stateful: Whether a batch goes on where the batch before it ended, sample by sample.
+        zero_masked: Whether steps that do not count give zeros, as in later Keras's Bidirectional; else they repeat the
+            output of the step before.
     """
 
     return_sequences: bool = False
     go_backwards: bool = False
     stateful: bool = False
+    zero_masked: bool = False
 
     #: What it remembers from step to step; the first of them is its output.
     remembers: ClassVar[tuple[str, ...]] = ("h",)
@@ -112,6 +115,8 @@ class Recurring(Layer):
                 run.update(name, state)
             if mask is not None:  # zeros before the first step that counts, whatever it remembers
                 ys = ys * like_states(mask.cumsum(0) > 0, ys)
+        if self.zero_masked and self.return_sequences and mask is not None:
+            ys = ys * like_states(mask, ys)
         if self.return_sequences:
             return ys.transpose(0, 1)
         run.mask = None

@@ -1,6 +1,8 @@
 """Windows that move over a layer's input: how many fit, how they are padded, and where the channels lie.
 
-Padding is that of Keras 1.2.2 on Theano: `same` pads both sides alike and drops what is too much at the end.
+Padding is that of Keras 1.2.2 on Theano: `same` pads both sides alike and drops what is too much at the end. Later
+Keras pads as TensorFlow does, which `same_tf` stands for: as little as needed, and the odd cell at the end. `causal`
+pads at the beginning alone.
 """
 
 from __future__ import annotations
@@ -32,16 +34,24 @@ def sizes(count: int, low: int = 1) -> Kind:
 
 Two = Annotated[tuple[int, ...], sizes(2)]
 Three = Annotated[tuple[int, ...], sizes(3)]
-AnyBorder = Annotated[str, one_of("valid", "same", "full")]
-Border = Annotated[str, one_of("valid", "same")]
+StepsBorder = Annotated[str, one_of("valid", "same", "full", "same_tf", "causal")]
+AnyBorder = Annotated[str, one_of("valid", "same", "full", "same_tf")]
+Border = Annotated[str, one_of("valid", "same", "same_tf")]
+KeepingBorder = Annotated[str, one_of("same", "same_tf")]
 ValidBorder = Annotated[str, one_of("valid")]
+
+
+#: So many cells a window may span where the border is filled up, or twice as many as there are.
+MAX_REACH = 16_384
+#: Borders that are padded on one side more than on the other.
+UNEVEN = ("same_tf", "causal")
 
 
 def output_length(length: int | None, window: int, border_mode: str, stride: int) -> int | None:
     """Count the places of a window on an axis; below 1 if it does not fit, None if the axis may have any length."""
     if length is None:
         return None
-    if border_mode == "same":
+    if border_mode in ("same", *UNEVEN):
         return -(-length // stride)
     reach = length - window if border_mode == "valid" else length + window - 2
     return reach // stride + 1
@@ -103,9 +113,27 @@ class Windows:
     @property
     def margin(self) -> tuple[int, ...]:
         """How many zeros a convolution adds on each side of each axis."""
-        if self.border_mode == "valid":
+        if self.border_mode in ("valid", *UNEVEN):
             return (0,) * self.rank
         return tuple(each // 2 if self.border_mode == "same" else each - 1 for each in self.reach)
+
+    def uneven(self, lengths: Sequence[int]) -> list[tuple[int, int]]:
+        """Say how many cells `same_tf` and `causal` add before and after each axis."""
+        if self.border_mode == "causal":
+            return [(reach - 1, 0) for reach in self.reach]
+        sides = []
+        for length, reach, stride in zip(lengths, self.reach, self.stride, strict=True):
+            both = max((-(-length // stride) - 1) * stride + reach - length, 0)
+            sides.append((both // 2, both - both // 2))
+        return sides
+
+    def filled(self, x: Tensor, value: float) -> Tensor:
+        """Fill up what `same_tf` and `causal` see beyond the border, the channels being first."""
+        from torch.nn.functional import pad
+
+        if self.border_mode not in UNEVEN:
+            return x
+        return pad(x, [each for pair in reversed(self.uneven(x.shape[2:])) for each in pair], value=value)
 
     @property
     def axes(self) -> range:
@@ -118,6 +146,7 @@ class Windows:
         Raises:
             ShapeMismatch: The window does not fit.
         """
+        self._check_reach(layer, input_shape)
         lengths = tuple(
             output_length(input_shape[axis], reach, self.border_mode, stride)
             for axis, reach, stride in zip(self.axes, self.reach, self.stride, strict=True)
@@ -128,6 +157,16 @@ class Windows:
                 f"{shape_text(input_shape)}, where it does not fit.{self._hint(layer, input_shape)}"
             )
         return lengths
+
+    def _check_reach(self, layer: Layer, input_shape: Shape) -> None:
+        """Refuse to fill up far more than there is."""
+        for axis, reach in zip(self.axes, self.reach, strict=True):
+            if self.border_mode != "valid" and reach > max(MAX_REACH, 2 * (input_shape[axis] or 0)):
+                raise ShapeMismatch(
+                    f"Layer {layer.name} ({type(layer).__name__}) sees {reach:,} cells at once on axis {axis} of "
+                    f"{shape_text(input_shape)} and fills up what is beyond the border, which is allowed up to "
+                    f"{MAX_REACH:,} cells."
+                )
 
     def _hint(self, layer: Layer, input_shape: Shape) -> str:
         if not hasattr(layer, "dim_ordering"):

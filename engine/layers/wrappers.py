@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from engine.arguments import Shape, one_of
 from engine.errors import BadArgument, BadModel, ShapeMismatch, within
-from engine.layer import Layer, Memory, OneLayer, Settle, Weight, Weights, by_layer, layer, shape_text
+from engine.layer import Layer, Memory, OneLayer, Part, Settle, Weight, Weights, by_layer, layer, shape_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,6 +75,9 @@ class TimeDistributed(Layer):
 
     def weights(self, input_shape: Shape) -> Iterator[Weight]:
         return _inner_weights(self.layer, _step(input_shape))
+
+    def parts(self, input_shape: Shape) -> Iterator[Part]:
+        yield Part("layer", self.layer, _step(input_shape))
 
     def call(self, x: Tensor, w: Weights, run: Run) -> Tensor:
         mask, run.mask = run.mask, None
@@ -152,6 +155,10 @@ class Bidirectional(Layer):
     def weights(self, input_shape: Shape) -> Iterator[Weight]:
         for twin in self._twins:
             yield from _inner_weights(twin, input_shape)
+
+    def parts(self, input_shape: Shape) -> Iterator[Part]:
+        for role, twin in zip(("forward_layer", "backward_layer"), self._twins, strict=True):
+            yield Part(role, twin, input_shape)
 
     def memories(self, input_shape: Shape) -> Iterator[Memory]:
         for twin in self._twins:

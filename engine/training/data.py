@@ -63,7 +63,7 @@ class Column:
 
     def _tensor(self, rows: Array) -> Tensor:
         numpy_dtype = np.float32 if self.dtype == torch.float32 else np.int64
-        ready = np.array(rows, dtype=numpy_dtype, order="C")  # a copy: memory maps are read-only
+        ready = np.require(rows, numpy_dtype, ["C", "W"])  # a copy only where it has to be: memory maps are read-only
         return torch.from_numpy(ready).to(self.device)
 
     def take(self, rows: Order | slice) -> Tensor:
@@ -184,6 +184,13 @@ class Loader:
         kept = range(fed.samples)
         held_out = range(fed.samples, fed.samples + fed.held_out)
         return Feed(x, y, w, kept), Feed(x, y, w, held_out) if fed.held_out else None
+
+    def sample(self, fed: Fed, rows: int) -> tuple[Tensor, ...]:
+        """Load the inputs of the first rows alone."""
+        pairs = zip(fed.x, self.model.inputs(), strict=True)
+        return tuple(
+            self._column(source.load(self.arrays)[:rows], wanted).take(slice(0, rows)) for source, wanted in pairs
+        )
 
     def _column(self, array: Array, wanted: Input) -> Column:
         indices = wanted.layer is not None and wanted.layer.natural_dtype == "int32"  # others compute with numbers

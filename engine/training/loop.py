@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from engine.callbacks import Logs
 from engine.errors import BadFile, Diverged
@@ -20,18 +21,21 @@ from engine.methods import Fit
 from engine.plan import Plan
 from engine.sources import Arrays
 from engine.training import checkpoint, weights
+from engine.training.answers import answer
 from engine.training.compilation import Stepper
 from engine.training.cost import threads_for
 from engine.training.data import Batch, Feed, Loader, order_of
+from engine.training.images import Images
 from engine.training.noise import NoiseSource
 from engine.training.step import State, Step
+from engine.training.stored import Stored
 from engine.training.tables import tables_of
 from engine.training.watching import Progress, Watcher
 
 COMPILER_POLL_SECONDS = 0.02
 
 
-class Training:
+class Training(Stored):
     """A plan at work.
 
     Args:
@@ -51,6 +55,7 @@ class Training:
         self.step = Step(plan.model, plan.compile, self.device, tables)
         self.names = plan.compile.metric_names() if plan.compile else []
         self.loader = Loader(plan.model, plan.compile, arrays, self.device)
+        self.images = Images(plan.fit.augmentation if plan.fit else None)
         self.noise = NoiseSource(seed, self.device)
         self.stepper = Stepper(self.step, plan, self.noise)
         drawn = weights.initial(plan.model, seed)
@@ -76,55 +81,6 @@ class Training:
         self._remembered_after_fit: State | None = None
         self._feeds: tuple[Feed, Feed | None] | None = None
         self._watcher: Watcher | None = None
-
-    # -- weights ------------------------------------------------------------------------------
-
-    def weights(self) -> weights.Weights:
-        """Return a copy of every weight by its key."""
-        tensors = self.step.weights(self.state)
-        return {each.name: tensors[each.name].cpu().numpy().copy() for each in self.plan.model.all_weights}
-
-    def weights_sha256(self) -> str:
-        """Digest all weights: equal digests mean equal bits."""
-        return weights.digest(self.weights())
-
-    def take(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Put arrays in the place of the weights of the same keys; the optimizer starts anew."""
-        tensors = {key: torch.from_numpy(array).to(self.device) for key, array in arrays.items()}
-        self.state = self.step.start(self.step.weights(self.state) | tensors)
-
-    def load_weights(
-        self, path: Path, kernels: str = "tensorflow", by_name: bool = False, into: str | None = None
-    ) -> None:
-        """Take weights from a file, as `weights.load` reads it; the optimizer starts anew.
-
-        Raises:
-            BadFile: The file is damaged, hostile, or does not fit the model.
-        """
-        self.take(weights.load(path, self.plan.model, kernels, by_name, into))
-
-    def save_weights(self, path: Path, format: str) -> None:
-        """Write the weights as Keras 1's "hdf5" or as "safetensors"."""
-        weights.save(path, self.plan.model, self.weights(), format)
-
-    def save_optimizer(self, path: Path) -> None:
-        """Write the optimizer's memory and counter for a run that goes on from this one."""
-        checkpoint.write(path, self.step.memory(self.state), {})
-
-    def load_optimizer(self, path: Path) -> None:
-        """Take another run's optimizer memory and counter; the learning rate stays this run's own.
-
-        Raises:
-            BadFile: They are damaged, or of another model or optimizer.
-        """
-        loaded, _ = checkpoint.read(path, self.device)
-        if {k: v.shape for k, v in loaded.items()} != {k: v.shape for k, v in self.step.memory(self.state).items()}:
-            raise BadFile(
-                "The other run's optimizer state is of another model or another optimizer. Compile with the same "
-                "optimizer, or leave `optimizer` out.",
-                "/weights/optimizer",
-            )
-        self.state = self.step.remembering(self.state, loaded)
 
     def reset_states(self) -> None:
         """Make stateful layers forget."""
@@ -208,6 +164,11 @@ class Training:
         if self._watcher:
             self._watcher.artifact(name, lambda path: self.save_weights(path, "hdf5"))
 
+    def leave(self, name: str, text: str) -> None:
+        """Leave a text as an artifact."""
+        if self._watcher:
+            self._watcher.artifact(name, lambda path: path.write_text(text))
+
     # -- fit ----------------------------------------------------------------------------------
 
     def fit(self, watcher: Watcher) -> None:
@@ -231,6 +192,8 @@ class Training:
                 self._train_epoch(fit, train, watcher)
                 logs = self._end_epoch(fit, held_out)
                 watcher.epoch(self.epoch - 1, logs)
+        for callback, state in zip(self.callbacks, self.callback_states, strict=True):
+            callback.fit_end(state, self.history, self)
         if fit.reset_states == "fit":
             self.reset_states()
         self.phase = "evaluate"
@@ -240,6 +203,7 @@ class Training:
             if self.plan.fed_fit is None:
                 raise RuntimeError("a plan with a fit has its data")
             train, held_out = self.loader.feed(self.plan.fed_fit, fit)
+            self.images.learn(train)
             if self.plan.fed_validation is not None:
                 held_out = self.loader.feed(self.plan.fed_validation)[0]
             self._feeds = train, held_out
@@ -273,7 +237,7 @@ class Training:
         self.compiling = False
 
     def _train_batch(self, batch: Batch) -> None:
-        self.state = self.stepper(self.state, batch, self.steps)
+        self.state = self.stepper(self.state, self.images.moved(batch, self.seed, self.steps), self.steps)
         self.counted += batch.size
         self.samples += batch.size
         self.steps += batch.steps
@@ -332,6 +296,8 @@ class Training:
 
     def _enter(self, phase: str, forget: bool) -> None:
         """Leave the fit behind; a checkpoint from now on still holds what stateful layers remember at its end."""
+        if self.images.learns and self.plan.fit:
+            self._load(self.plan.fit)
         if self._remembered_after_fit is None:
             self._remembered_after_fit = self.step.remembered(self.state)
         self.phase = phase
@@ -342,7 +308,7 @@ class Training:
         totals, seen = torch.zeros_like(self.state["totals"]), 0
         with torch.no_grad():
             for batch in batches:
-                values, self.state = self.step.test(self.state, batch)
+                values, self.state = self.step.test(self.state, self.images.standing(batch))
                 totals, seen = totals + values.double() * batch.size, seen + batch.size
                 if watcher:
                     watcher.batch()
@@ -358,20 +324,18 @@ class Training:
         parts = []
         with torch.no_grad():
             for batch in feed.batches(self.plan.predict.batch_size):
-                y, self.state = self.step.predict(self.state, batch.x)
+                y, self.state = self.step.predict(self.state, self.images.standing(batch).x)
                 parts.append(y.cpu().numpy())
                 watcher.batch()
-        return self._answer(np.concatenate(parts), self.plan.predict.method)
+        return answer(np.concatenate(parts), self.plan.predict.method, self.warn)
 
-    def _answer(self, y: NDArray[Any], method: str) -> NDArray[Any]:
-        if method == "predict_classes":
-            return classes_of(y)
-        if method == "predict_proba" and not ((y >= 0.0) & (y <= 1.0)).all():
-            self.warn(
-                f"The model gives values from {y.min()} to {y.max()}, which are no probabilities. Does its last layer "
-                "lack a softmax or a sigmoid?"
-            )
-        return y
+    def sample(self, rows: int) -> tuple[Tensor, ...]:
+        """Return the inputs of some samples of the data at hand; of as many as fit where that is fixed."""
+        plan = self.plan
+        fed = plan.fed_predict or plan.fed_evaluate or plan.fed_fit
+        if fed is None:
+            raise RuntimeError("a plan that does nothing has no data")
+        return self.loader.sample(fed, plan.model.inputs()[0].shape[0] or rows)
 
     @property
     def progress(self) -> Progress:
@@ -386,8 +350,3 @@ class Training:
         total = self.plan.estimate["total_steps"]
         phase = "compile" if self.compiling else self.phase
         return Progress(phase, self.epoch, fit.nb_epoch if fit else 0, self.steps, total, self.samples, metrics)
-
-
-def classes_of(y: NDArray[Any]) -> NDArray[Any]:
-    """Turn outputs into classes as Keras 1 does: `(n, classes)` into `(n,)`, and `(n, 1)` into zeros and ones."""
-    return y.argmax(-1) if y.shape[-1] > 1 else (y > 0.5).astype(np.int32)

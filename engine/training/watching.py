@@ -21,7 +21,7 @@ class Watcher(Protocol):
         """Hear that an epoch is done, validation included."""
         ...
 
-    def artifact(self, name: str, write: Callable[[Path], None]) -> None:
+    def artifact(self, name: str, write: Callable[[Path], object]) -> None:
         """Keep a file that a callback asks for."""
         ...
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.files import hdf5, tensors
+from engine.drawing import draw
+from engine.files import archive, hdf5, memory, tensors
 from engine.files.layout import groups
-from engine.initializations import draw
 from engine.model import Sequential
+from engine.optimizers import Optimizer
 
 Weights = dict[str, NDArray[Any]]
+#: How much the weights inside a `.keras` may take: themselves and an optimizer's slots, and so many bytes of structure.
+ROOM_FOR_SLOTS = 4
+ROOM_BESIDE = 16 * 2**20
 
 
 def initial(model: Sequential, seed: int) -> Weights:
@@ -36,9 +40,38 @@ def load(path: Path, model: Sequential, kernels: str, by_name: bool, into: str |
     Raises:
         BadFile: The file is damaged, hostile, or does not fit the model.
     """
-    reader = hdf5.read if _is_hdf5(path) else tensors.read
-    loaded = reader(path, groups(model, into), by_name)
+    if is_kept_by_keras(path):
+        loaded = hdf5.read(_source(path, model), model, by_name, into)
+    else:
+        loaded = tensors.read(path, groups(model, into), by_name)
     return flipped(model, loaded) if kernels == "theano" else loaded
+
+
+def load_memory(path: Path, model: Sequential, optimizer: Optimizer, kernels: str) -> memory.Memory:
+    """Read what an optimizer remembered when Keras saved a whole model.
+
+    Raises:
+        BadFile: The file has no such thing, is damaged, hostile, or is of another model or optimizer.
+    """
+    found = memory.read(_source(path, model), model, optimizer)
+    if kernels == "theano":
+        found = found.turned(lambda arrays: flipped(model, arrays))
+    return found
+
+
+def is_kept_by_keras(path: Path) -> bool:
+    """Tell a file that some Keras wrote, HDF5 or a `.keras`, by its first bytes."""
+    with path.open("rb") as file:
+        start = file.read(8)
+    return start == b"\x89HDF\r\n\x1a\n" or start.startswith(archive.MAGIC)
+
+
+def _source(path: Path, model: Sequential) -> Path | IO[bytes]:
+    """Return the HDF5 file itself, or the one inside a `.keras`."""
+    if not archive.is_archive(path):
+        return path
+    held = 8 * sum(each.size for each in model.all_weights)
+    return archive.read(path, archive.WEIGHTS, ROOM_FOR_SLOTS * held + ROOM_BESIDE)
 
 
 def flipped(model: Sequential, weights: Mapping[str, NDArray[Any]]) -> Weights:
@@ -50,7 +83,7 @@ def flipped(model: Sequential, weights: Mapping[str, NDArray[Any]]) -> Weights:
 def save(path: Path, model: Sequential, weights: Mapping[str, NDArray[Any]], format: str) -> None:
     """Write weights as Keras 1's "hdf5" or as "safetensors"."""
     if format == "hdf5":
-        hdf5.write(path, groups(model), weights)
+        hdf5.write(path, model, weights)
     else:
         tensors.write(path, weights)
 
@@ -61,8 +94,3 @@ def digest(weights: Mapping[str, NDArray[Any]]) -> str:
     for key, array in weights.items():
         sha256.update(key.encode() + str(array.shape).encode() + array.tobytes())
     return sha256.hexdigest()
-
-
-def _is_hdf5(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(8) == b"\x89HDF\r\n\x1a\n"

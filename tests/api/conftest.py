@@ -1,15 +1,21 @@
 import io
+import os
 import shutil
+from contextlib import ExitStack
 
+import httpx
 import numpy as np
 import pytest
+from sqlalchemy import event
 from starlette.testclient import TestClient
 
 from api.main import create_app
 from core import leases
 from core.blobs import attempt_key
+from core.database import migrate
 from core.settings import Settings
 from core.unit import reading
+from tests.api.processes import running
 
 HERE = "http://127.0.0.1:8000"
 
@@ -29,6 +35,23 @@ def make_client(tmp_path, empty_database):
     yield make_client
     for client in opened:
         client.__exit__(None, None, None)
+
+
+@pytest.fixture
+def environment(tmp_path):
+    return {
+        **os.environ,
+        "TRAINYARD_DATA_DIR": str(tmp_path),
+        "TRAINYARD_DATABASE_URL": f"sqlite:///{tmp_path}/yard.db",
+    }
+
+
+@pytest.fixture
+def start(environment):
+    """Start gateways that share a database and a disk."""
+    migrate(environment["TRAINYARD_DATABASE_URL"])
+    with ExitStack() as stack:
+        yield lambda **values: stack.enter_context(running(environment | values))
 
 
 @pytest.fixture
@@ -125,12 +148,30 @@ def worker(wiring):
             with wiring.sessions.begin() as session:
                 return getattr(leases, call)(session, claim.job_id, claim.attempt, self.name, *arguments, **named)
 
-        def leave(self, claim, name, content, format="npz"):
+        def leave(self, claim, name, content, format="npz", **more):
             key = attempt_key(claim.project_id, claim.job_id, claim.attempt, name)
             size, sha256 = wiring.blobs.put(key, content)
-            self.write("artifact", claim, name=name, bytes=size, sha256=sha256, format=format, blob=key)
+            self.write("artifact", claim, name=name, bytes=size, sha256=sha256, format=format, blob=key, **more)
 
     return Worker()
+
+
+@pytest.fixture
+def send(client):
+    """Send a file, or a part of one, as an answer says."""
+
+    def send(request, content):
+        # What goes to the gateway goes to it in this process; what goes to the storage goes there.
+        by = client if request["url"].startswith(str(client.base_url)) else httpx
+        return by.request(request["method"], request["url"], content=content, headers=request["headers"])
+
+    return send
+
+
+@pytest.fixture
+def spooled(tmp_path):
+    """List the files that wait in the rooms of gateways."""
+    return lambda: list((tmp_path / "spool").glob("*/*"))
 
 
 @pytest.fixture
@@ -141,6 +182,20 @@ def trained(submit, worker):
     worker.leave(claim, "weights.h5", b"\x89HDF\r\n\x1a\n" + b"0" * 100, "hdf5")
     worker.write("finish", claim, "succeeded")
     return job_id
+
+
+@pytest.fixture
+def queries(wiring):
+    """What the database is asked."""
+    asked = []
+    engine = wiring.sessions.kw["bind"]
+
+    def note(connection, cursor, statement, *rest):
+        asked.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    yield asked
+    event.remove(engine, "before_cursor_execute", note)
 
 
 @pytest.fixture

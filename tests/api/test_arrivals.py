@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sqlalchemy import func, select, update
 
-from api.datasets import arrivals
+from api.datasets import service
 from core.blobs import StorageFailed, upload_key
 from core.database import db_now
 from core.ids import DEFAULT_PROJECT
@@ -46,18 +46,6 @@ def announce(client):
 
 
 @pytest.fixture
-def send(client):
-    """Send a file, or a part of one, as an answer says."""
-
-    def send(request, content):
-        # What goes to the gateway goes to it in this process; what goes to the storage goes there.
-        by = client if request["url"].startswith(str(client.base_url)) else httpx
-        return by.request(request["method"], request["url"], content=content, headers=request["headers"])
-
-    return send
-
-
-@pytest.fixture
 def complete(client):
     def complete(dataset, **body):
         return client.post(f"/v1/datasets/{dataset['id']}/complete", **({"json": body} if body else {}))
@@ -81,7 +69,7 @@ def run_out(wiring):
 
 
 def test_an_announced_file_is_sent_and_becomes_a_dataset_like_any_other(
-    client, announce, send, complete, stored, look, tmp_path
+    client, announce, send, complete, stored, look, spooled
 ):
     announced = announce(sha256=SHA256)
     assert (announced["state"], announced["arrays"], announced["sha256"]) == ("awaiting_upload", {}, SHA256)
@@ -101,7 +89,7 @@ def test_an_announced_file_is_sent_and_becomes_a_dataset_like_any_other(
     assert client.get(f"/v1/datasets/{announced['id']}").json() == body
     assert look(select(Upload)) == []
     assert sorted(stored()) == sorted(look(select(Dataset.blob))), "what it was sent to is gone"
-    assert list((tmp_path / "spool").iterdir()) == []
+    assert spooled() == []
 
 
 def test_what_is_not_told_is_not_known_until_the_bytes_are_there(announce, send, complete):
@@ -146,8 +134,8 @@ def test_of_two_who_complete_at_once_both_hear_the_same_and_one_blob_is_kept(
 ):
     announced = announce()
     send(announced["upload"], CONTENT)
-    both, inspect = threading.Barrier(2), arrivals.inspect
-    monkeypatch.setattr(arrivals, "inspect", lambda *file: both.wait(20) >= 0 and inspect(*file))
+    both, inspect = threading.Barrier(2), service.inspect
+    monkeypatch.setattr(service, "inspect", lambda *file: both.wait(20) >= 0 and inspect(*file))
 
     with ThreadPoolExecutor() as pool:
         first, second = pool.map(lambda _: complete(announced), range(2))
@@ -278,7 +266,7 @@ def test_another_project_sees_nothing_of_an_upload(client, announce, send, compl
 
 
 @pytest.mark.parametrize("storage_url", ["folder"], indirect=True)
-def test_a_file_sent_to_the_gateway_is_counted_and_hashed_on_its_way(announce, send, problem, stored, tmp_path):
+def test_a_file_sent_to_the_gateway_is_counted_and_hashed_on_its_way(announce, send, problem, stored, spooled):
     announced = announce(sha256=SHA256)
     chunked = announced["upload"] | {"headers": {}}
 
@@ -287,7 +275,7 @@ def test_a_file_sent_to_the_gateway_is_counted_and_hashed_on_its_way(announce, s
     assert "has 5 bytes" in problem(send(chunked, iter([b"short"])), 422)["detail"]
     assert SHA256 in problem(send(chunked, bytes(reversed(CONTENT))), 422)["detail"]
     assert stored() == []
-    assert list((tmp_path / "spool").iterdir()) == []
+    assert spooled() == []
 
     answer = send(chunked, CONTENT)
     assert (answer.status_code, answer.headers["etag"]) == (204, f'"{SHA256}"')

@@ -36,7 +36,7 @@ def nothing_kept(look, tmp_path):
     return nothing_kept
 
 
-def test_an_upload_says_what_is_in_it(client, upload, tmp_path):
+def test_an_upload_says_what_is_in_it(client, upload, spooled):
     content = npz(x=X, y=np.arange(4))
 
     answer = upload("digits.npz", content, name="digits")
@@ -52,7 +52,7 @@ def test_an_upload_says_what_is_in_it(client, upload, tmp_path):
         "y": {"shape": [4], "dtype": "int64"},
     }
     assert client.get(answer.headers["location"]).json() == body
-    assert list((tmp_path / "spool").iterdir()) == []
+    assert spooled() == []
 
 
 @pytest.mark.parametrize(
@@ -158,13 +158,13 @@ def test_an_upload_is_multipart_or_announced_as_json(headers, client, problem):
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_an_upload_over_the_limit_is_refused_whatever_its_headers_say(chunked, make_client, problem, tmp_path):
+def test_an_upload_over_the_limit_is_refused_whatever_its_headers_say(chunked, make_client, problem, spooled):
     client = make_client(max_upload_bytes=1_000)
     content = multipart(FILE + b"1\n" * 1_000)
     sent = (content[at : at + 100] for at in range(0, len(content), 100)) if chunked else content
     answer = client.post("/v1/datasets", content=sent, headers=MULTIPART)
     assert "1,000 bytes" in problem(answer, 413)["detail"]
-    assert list((tmp_path / "spool").glob("*")) == []
+    assert spooled() == []
 
 
 def test_a_storage_that_fails_leaves_no_row(make_client, problem, monkeypatch):

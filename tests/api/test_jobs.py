@@ -6,7 +6,9 @@ import pytest
 from sqlalchemy import select
 
 from core import leases
-from core.tables import Event, Job, JobDataset
+from core.ids import DEFAULT_PROJECT, new_id
+from core.models import Weights
+from core.tables import Event, Job, JobDataset, WeightsFile
 from core.unit import unit_of_work
 from tests.api.conftest import COMPILE, softmax_model
 
@@ -325,3 +327,39 @@ def test_steering_with_one_key_is_done_once(client, submit):
 @pytest.mark.parametrize("key", ["", " ", "a b", "x" * 256, "é".encode(), "a\tb"])
 def test_a_key_is_visible_ascii(key, client, job_body, problem):
     problem(client.post("/v1/jobs", json=job_body(), headers={"Idempotency-Key": key}), 400)
+
+
+def test_an_artifact_tells_how_far_it_is_from_ours(client, submit, worker):
+    job_id = submit(exports=["keras1", "onnx"])
+    claim = worker.claim()
+    worker.leave(claim, "model.onnx", b"x", "onnx", max_difference=1.5e-7)
+    worker.leave(claim, "weights.h5", b"x", "hdf5")
+
+    items = client.get(f"/v1/jobs/{job_id}/artifacts").json()["items"]
+
+    assert {item["name"]: item["max_difference"] for item in items} == {"model.onnx": 1.5e-7, "weights.h5": None}
+    assert client.get(f"/v1/jobs/{job_id}").json()["definition"]["exports"] == ["keras1", "onnx"]
+
+
+def test_an_export_that_cannot_say_the_model_is_refused_at_once(client, job_body, problem):
+    model = softmax_model()
+    model["config"].append({"class_name": "SReLU", "config": {}})
+    asked = job_body(exports=["keras1", "keras3"], model=model)
+    for path in ("/v1/validations", "/v1/jobs"):
+        body = problem(client.post(path, json=asked), 422, "/exports/1")
+        assert "(SReLU) cannot be written for Keras 3: it has no such layer" in body["detail"]
+
+
+@pytest.mark.parametrize(("format", "right"), [("hdf5", True), ("keras", True), ("safetensors", False)])
+def test_only_a_file_that_may_hold_an_optimizers_state_is_asked_for_it(
+    format, right, client, wiring, job_body, problem
+):
+    row = WeightsFile(id=new_id("wts"), project_id=DEFAULT_PROJECT, kernels="tensorflow", format=format)
+    row.bytes, row.sha256, row.blob = 1, "0", "b"
+    with wiring.sessions.begin() as session:
+        weights_id = Weights(session, DEFAULT_PROJECT).add(row).id
+    answer = client.post("/v1/jobs", json=job_body(weights={"id": weights_id, "optimizer": True}))
+    if right:
+        assert answer.status_code == 201
+    else:
+        problem(answer, 422, "/weights/optimizer")

@@ -75,7 +75,7 @@ def test_requests_are_told_of_where_they_fail_or_are_slow(make_client, written, 
 
     monkeypatch.setattr(Models, "page", lambda *_: 1 / 0)
     text = written(Json(), lambda log: client.get("/v1/models"), logging.INFO)
-    line, cause = map(json.loads, text.splitlines())
+    cause, line = map(json.loads, text.splitlines())
     assert "ZeroDivisionError" in cause["exception"]
     assert cause["request_id"] == line["request_id"]
     assert (line["level"], line["method"], line["route"], line["status"]) == ("warning", "GET", "/v1/models", 500)

@@ -1,8 +1,10 @@
 """Storing models and weights."""
 
 import hashlib
+import io
 import json
 import struct
+import zipfile
 
 import pytest
 from sqlalchemy import select
@@ -61,6 +63,18 @@ def safetensors(header, data=b"0" * 8):
     return struct.pack("<Q", len(content)) + content + data
 
 
+KERAS = ("metadata.json", "config.json", "model.weights.h5")
+
+
+def archive(*names):
+    """Write a zip with members of these names; without any, those of a `.keras`."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as file:
+        for name in names or KERAS:
+            file.writestr(name, b"{}")
+    return content.getvalue()
+
+
 ENTRY = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
 
 
@@ -70,6 +84,7 @@ ENTRY = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
         (HDF5, "hdf5"),
         (safetensors({"W": ENTRY}), "safetensors"),
         (safetensors({"__metadata__": {}, "W": ENTRY}), "safetensors"),
+        (archive(), "keras"),
     ],
 )
 def test_weights_are_told_by_their_content(content, format, client):
@@ -95,6 +110,12 @@ def test_kernels_are_tensorflow_s_unless_said_otherwise(client, problem):
         b"\x89HDF",
         b"\x80\x04\x95pickle",
         b"PK\x03\x04torch",
+        archive("x.npy"),
+        archive("archive/data.pkl"),
+        archive(*KERAS, "../../evil"),
+        archive(*KERAS, "/etc/evil"),
+        archive(*KERAS, *(f"assets/{number}" for number in range(2000))),
+        archive()[:-30],
         safetensors({"W": {**ENTRY, "data_offsets": [0, 80]}}),
         safetensors({"W": {**ENTRY, "data_offsets": [8, 0]}}),
         safetensors({"W": {**ENTRY, "data_offsets": "ab"}}),

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from core.buckets import MAX_PARTS
 from core.errors import BadDataset
 from core.tables import Dataset, Upload
-from core.uploads import Uploads
+from core.uploads import DATASETS, Uploads
 from tests.api.conftest import npz
 from tests.servers.seaweed import ON_S3, s3_url, seaweed  # noqa: F401
 from worker.sweeper import Sweeper
@@ -119,7 +119,7 @@ def test_other_bytes_end_the_upload_for_good(client, announced, send, complete, 
 def test_a_completion_whose_answer_was_lost_is_made_up_for(announced, send, complete, monkeypatch):
     parts = send(announced)
     with monkeypatch.context() as broken:
-        broken.setattr("api.datasets.arrivals._inspected", lambda *_: (_ for _ in ()).throw(KeyError("killed")))
+        broken.setattr("api.arrivals.service.Arrivals._inspected", lambda *_: (_ for _ in ()).throw(KeyError("killed")))
         with pytest.raises(KeyError):
             complete(parts=parts)
     assert complete(parts=parts).json()["state"] == "ready"
@@ -127,7 +127,7 @@ def test_a_completion_whose_answer_was_lost_is_made_up_for(announced, send, comp
 
 def test_a_refused_file_is_swept_up(announced, send, complete, wiring, monkeypatch):
     with monkeypatch.context() as broken:
-        broken.setattr("api.datasets.arrivals.inspect", lambda *_: (_ for _ in ()).throw(BadDataset("damaged")))
+        broken.setattr("api.datasets.service.inspect", lambda *_: (_ for _ in ()).throw(BadDataset("damaged")))
         assert complete(parts=send(announced)).status_code == 422
     sweep(wiring)
     assert wiring.blobs.page("projects", "", 10) == []
@@ -137,7 +137,7 @@ def test_an_upload_that_never_ends_is_swept_with_its_parts(client, announced, se
     send(announced, numbers=[1])
     assert len(wiring.bucket.begun("projects")) == 1
     with wiring.sessions.begin() as session:
-        Uploads(session, "prj_default").give_up(announced["id"])
+        Uploads(session, "prj_default", DATASETS).give_up(announced["id"])
 
     sweep(wiring)
 
@@ -156,7 +156,7 @@ def test_an_announcement_that_is_rolled_back_leaves_no_parts(client, wiring, mon
     def fail(*_):
         raise KeyError("no room")
 
-    monkeypatch.setattr("api.datasets.arrivals.Uploads.announce", fail)
+    monkeypatch.setattr("core.uploads.Uploads.announce", fail)
     with pytest.raises(KeyError):
         client.post("/v1/datasets", json={"name": "d", "format": "npz", "bytes": 2 * PART})
     assert wiring.bucket.begun("projects") == []

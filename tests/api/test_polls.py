@@ -4,9 +4,10 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from unittest.mock import Mock
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 
 from core.keys import Keys
 from tests.trainyard.yards import wait_until
@@ -109,20 +110,6 @@ def test_a_gateway_that_ends_sends_everybody_home(submit, wait, client, wiring):
     assert waiting.result(DEADLINE_SECONDS).status_code == 304
 
 
-@pytest.fixture
-def queries(wiring):
-    """What the database is asked."""
-    asked = []
-    engine = wiring.sessions.kw["bind"]
-
-    def note(connection, cursor, statement, *rest):
-        asked.append(statement)
-
-    event.listen(engine, "before_cursor_execute", note)
-    yield asked
-    event.remove(engine, "before_cursor_execute", note)
-
-
 def test_fifty_who_wait_for_one_job_cost_one_look_an_interval(submit, wait, wiring, queries, worker):
     job_id = submit()
     waiting = [wait(job_id, tag='"1"') for _ in range(50)]
@@ -215,6 +202,17 @@ def test_the_short_way_answers_as_the_long_one(method, path, headers, client, su
     metrics = client.get("/metrics").text
     if path.count("/") == 3 and method == "GET":
         assert f'route="/v1/jobs/{{job_id}}",status="{short.status_code}"}} 2.0' in metrics
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"), [(OperationalError("SELECT", {}, Exception("away")), 503), (RuntimeError("secret"), 500)]
+)
+def test_a_poll_that_fails_is_a_problem_as_on_every_other_route(fault, status, make_client, problem, monkeypatch):
+    quiet = make_client(quiet=True)
+    with monkeypatch.context() as patch:
+        patch.setattr("api.watching.watch.reading", Mock(side_effect=fault))
+        assert "secret" not in problem(quiet.get("/v1/jobs/job_1"), status)["detail"]
+    assert f'route="/v1/jobs/{{job_id}}",status="{status}"}} 1.0' in quiet.get("/metrics").text
 
 
 def without_id(answer):

@@ -2,13 +2,16 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from sqlalchemy import select
 
+from api.app import EXPRESS_LOOK_SECONDS
 from core.tables import Job
 from tests.api.conftest import npz, softmax_model
+from tests.trainyard.yards import wait_until
 
 DEADLINE_SECONDS = 10.0
 
@@ -222,3 +225,29 @@ def test_callers_beyond_the_lanes_are_sent_away_at_once(client, trained, wiring,
     finally:
         for _ in range(taken):
             wiring.lanes.release()
+
+
+def test_ten_who_wait_for_predictions_cost_one_look_an_interval(client, trained, serve, worker, wiring, queries):
+    go, body = threading.Event(), {"job": trained, "x": [[1, 2, 3, 4]]}
+
+    def act(claim):
+        assert go.wait(DEADLINE_SECONDS)
+        worker.leave(claim, "predictions.npz", npz(y=np.zeros((1, 3))))
+        worker.write("finish", claim, "succeeded")
+
+    with ThreadPoolExecutor(10) as pool:
+        callers = [pool.submit(client.post, "/v1/predictions", json=body) for _ in range(10)]
+        *_, claims = (serve(act) for _ in range(10))
+        wait_until(lambda: len(claims) == len(wiring.express._topics) == 10, DEADLINE_SECONDS)
+        queries.clear()
+        began = time.monotonic()
+        wait_until(lambda: len(queries) >= 20, DEADLINE_SECONDS)
+        asked = [query for query in list(queries) if not query.startswith("BEGIN")]
+        intervals = (time.monotonic() - began) / EXPRESS_LOOK_SECONDS + 1
+        go.set()
+        answers = [each.result(DEADLINE_SECONDS) for each in callers]
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert all("json_each" in query for query in asked), asked
+    assert len(asked) <= intervals
+    assert wiring.express._topics == {}

@@ -7,10 +7,11 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import StatementError
 
+from core.columns import finite
 from core.database import db_now, make_engine, normal_url
 from core.ids import DEFAULT_PROJECT
 from core.settings import Settings
-from core.tables import Dataset, Job, Project, finite
+from core.tables import Dataset, Job, Project
 from core.unit import reading, unit_of_work
 
 

@@ -333,7 +333,10 @@ def test_a_parquet_table_is_measured_by_its_declared_size(refusal):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ('{"x": [[1], [2, 3]]}', "one length"),
+        ('{"x": [[[1], [2, 3]], [[4]]]}', "one length"),
+        ('{"x": [[1], 2]}', "one length"),
+        ('{"x": [[1], [2, "a"]]}', "not a number"),
+        ('{"x": [[1], [2, 3]], "x.offsets": [0, 1, 2]}', "twice"),
         ('{"x": [NaN]}', "NaN is not a JSON number"),
         ('{"x": [1], "x": [2]}', "twice"),
         ("[1]", "object of arrays"),
@@ -351,6 +354,19 @@ def test_a_parquet_table_is_measured_by_its_declared_size(refusal):
 )
 def test_json_must_hold_rectangles_of_numbers(content, words, refusal):
     assert words in refusal(content, "json")
+
+
+def test_json_lists_of_different_lengths_become_values_and_offsets(tmp_path):
+    path = tmp_path / "data.json"
+    path.write_text('{"x": [[1], [], [2, 3]], "y": [0, 1, 0]}')
+
+    assert inspect(path, "json") == {
+        "x": {"shape": [3], "dtype": "int64"},
+        "x.offsets": {"shape": [4], "dtype": "int64"},
+        "y": {"shape": [3], "dtype": "int64"},
+    }
+    assert load(path, "json", "x").tolist() == [1, 2, 3]
+    assert load(path, "json", "x.offsets").tolist() == [0, 1, 1, 3]
 
 
 def test_large_json_is_sent_elsewhere(refusal, monkeypatch):

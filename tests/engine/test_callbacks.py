@@ -26,6 +26,9 @@ class Fake:
     def keep(self, name: str, full: bool) -> None:
         self.kept.append(name)
 
+    def leave(self, name: str, text: str) -> None:
+        self.kept.append(name)
+
 
 def run(callback, values, monitor="val_loss", fitting=None):
     """Feed a callback one value an epoch; return the fitting, the epochs run and the logs."""
@@ -152,3 +155,90 @@ def test_model_checkpoint_keeps_only_better_epochs_when_asked():
 def test_model_checkpoint_refuses_a_name_that_is_no_plain_file(name):
     with pytest.raises(BadArgument, match="plain file name"):
         ModelCheckpoint(name)
+
+
+LOGGED = np.arange(40, dtype=np.float32).reshape(20, 2) / 40
+
+
+def logged(*callbacks, **fit):
+    return training(
+        {"x": LOGGED, "y": LOGGED[:, :1]},
+        model={
+            "class_name": "Sequential",
+            "config": [{"class_name": "Dense", "config": {"output_dim": 1, "input_dim": 2}}],
+        },
+        compile={"optimizer": "sgd", "loss": "mse"},
+        fit={"x": "d/x", "y": "d/y", "nb_epoch": 3, "validation_split": 0.2, "callbacks": list(callbacks)} | fit,
+    )
+
+
+def table_of(book, path):
+    book.artifacts["log.csv"](path)
+    return [line.split(";") for line in path.read_text().splitlines()]
+
+
+def test_the_csv_logger_leaves_a_table_of_every_epoch_when_the_fit_ends(tmp_path):
+    run, book = logged({"class_name": "CSVLogger", "config": {"filename": "log.csv", "separator": ";"}}), Notebook()
+    book.on_batch = lambda: None if not book.artifacts else pytest.fail("left before the end")
+    run.fit(book)
+
+    head, *rows = table_of(book, tmp_path / "log.csv")
+
+    assert head == ["epoch", "loss", "val_loss"]
+    assert [row[0] for row in rows] == ["0", "1", "2"]
+    assert [float(row[1]) for row in rows] == run.history["series"]["loss"]
+
+
+def test_a_resumed_fit_leaves_the_whole_table(tmp_path):
+    logger = {"class_name": "CSVLogger", "config": {"filename": "log.csv", "separator": ";"}}
+    first, book = logged(logger, nb_epoch=2), Notebook()
+    first.fit(book)
+    first.phase = "fit"
+    first.save(tmp_path / "checkpoint")
+    run = logged(logger)
+    run.restore(tmp_path / "checkpoint")
+    run.fit(book)
+
+    assert len(table_of(book, tmp_path / "log.csv")) == 4
+
+
+def test_the_csv_logger_holds_what_the_callbacks_before_it_have_logged(tmp_path):
+    book = Notebook()
+    logged("ReduceLROnPlateau", {"class_name": "CSVLogger", "config": {"filename": "log.csv", "separator": ";"}}).fit(
+        book
+    )
+
+    assert table_of(book, tmp_path / "log.csv")[0] == ["epoch", "loss", "lr", "val_loss"]
+
+
+@pytest.mark.parametrize("name", ["BaseLogger", "History", "ProgbarLogger"])
+def test_what_the_service_does_always_may_be_asked_for_and_changes_nothing(name):
+    plain, asked = logged(), logged({"class_name": name, "config": {}})
+    plain.fit(Notebook())
+    asked.fit(Notebook())
+
+    assert plain.weights_sha256() == asked.weights_sha256()
+    assert asked.plan.definition["fit"]["callbacks"][0]["class_name"] == name
+
+
+@pytest.mark.parametrize(("name", "says"), [("LambdaCallback", "runs code"), ("RemoteMonitor", "calls no address")])
+def test_what_a_server_cannot_take_is_refused_with_what_there_is_instead(name, says):
+    with pytest.raises(BadArgument, match=says) as refusal:
+        logged({"class_name": name, "config": {}})
+    assert "/events" in refusal.value.message
+    assert refusal.value.where == "/fit/callbacks/0/class_name"
+
+
+@pytest.mark.parametrize(
+    ("config", "where"),
+    [
+        ({"filename": "../log.csv"}, "filename"),
+        ({"filename": "{epoch}.csv"}, "filename"),
+        ({"filename": "log.csv", "separator": ""}, "separator"),
+        ({"filename": "log.csv", "separator": "\n"}, "separator"),
+    ],
+)
+def test_the_csv_logger_refuses_names_and_separators_that_are_none(config, where):
+    with pytest.raises(BadArgument) as refusal:
+        CALLBACKS["CSVLogger"].from_config(config)
+    assert refusal.value.where == f"/{where}"

@@ -54,7 +54,27 @@ def test_capabilities_are_json_and_name_aliases():
     told = json.loads(json.dumps(capabilities(), allow_nan=False))
     assert told["losses"]["mean_squared_error"]["aliases"] == ["MSE", "mse"]
     assert told["metrics"]["accuracy"]["aliases"] == ["acc"]
-    assert set(told["callbacks"]) == {"EarlyStopping", "LearningRateScheduler", "ModelCheckpoint", "ReduceLROnPlateau"}
+    acting = {"CSVLogger", "EarlyStopping", "LearningRateScheduler", "ModelCheckpoint", "ReduceLROnPlateau"}
+    assert set(told["callbacks"]) == acting | {"BaseLogger", "History", "ProgbarLogger"}
+
+
+def test_capabilities_tell_what_preprocessing_and_augmentation_take():
+    told = capabilities()
+    described = [*told["preprocessing"].values(), told["augmentation"]]
+    assert set(told["preprocessing"]) == {"pad_sequences", "sequences_to_matrix", "array"}
+    assert [each["name"] for each in told["augmentation"]["arguments"]][:2] == [
+        "featurewise_center",
+        "samplewise_center",
+    ]
+    assert all(argument["meaning"] for each in described for argument in each["arguments"])
+
+
+def test_capabilities_name_the_layers_of_later_keras_that_are_read_and_those_that_are_not():
+    told = capabilities()["later_keras"]
+    assert told["layers"]["Conv2DTranspose"] == "Deconvolution2D"
+    assert set(told["layers"].values()) <= set(LAYERS)
+    assert "BatchNormalization" in told["refused"]["LayerNormalization"]
+    assert not set(told["refused"]) & set(told["layers"])
 
 
 def test_capabilities_name_what_a_custom_loss_may_call():

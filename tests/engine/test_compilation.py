@@ -214,3 +214,29 @@ def test_a_compiled_step_of_convolutions_and_pools_gives_the_eager_numbers(long,
         "fit": {"x": "d/x", "y": "d/y", "batch_size": 4, "nb_epoch": 3},
     }
     assert_compiled_gives_the_eager_numbers(data, body, monkeypatch)
+
+
+@pytest.mark.slow
+def test_a_compiled_step_of_later_keras_gives_the_eager_numbers(long, monkeypatch):
+    model = sequential(
+        (
+            "Convolution2D",
+            {"nb_filter": 3, "nb_row": 2, "nb_col": 2, "border_mode": "same_tf", "input_shape": [5, 4, 2]},
+        ),
+        ("BatchNormalization", {"version": 3, "scale": False}),
+        ("MaxPooling2D", {"border_mode": "same_tf", "strides": [1, 2]}),
+        ("Activation", {"activation": "gelu"}),
+        ("Reshape", {"target_shape": [5, 6]}),
+        ("GRU", {"output_dim": 3, "consume_less": "gpu", "reset_after": True}),
+    )
+    rng = np.random.default_rng(0)
+    data = {name: rng.normal(size=size).astype(np.float32) for name, size in (("x", (12, 5, 4, 2)), ("y", (12, 3)))}
+    body = {
+        "model": model,
+        "compile": {
+            "loss": "mse",
+            "optimizer": {"class_name": "RMSprop", "config": {"lr": 0.01, "epsilon_inside": True}},
+        },
+        "fit": {"x": "d/x", "y": "d/y", "batch_size": 4, "nb_epoch": 4},
+    }
+    assert_compiled_gives_the_eager_numbers(data, body, monkeypatch)

@@ -86,6 +86,23 @@ BODIES = {
         "dim_ordering": "th",
         **judged("nadam", x="d/images", y="d/y48", batch_size=10, nb_epoch=5, validation_split=0.25, shuffle="batch"),
     },
+    "augmented images": {
+        "model": sequential(
+            ("Convolution2D", {"nb_filter": 3, "nb_row": 3, "nb_col": 3, "input_shape": [1, 6, 6]}),
+            ("Flatten", {}),
+            ("Dense", {"output_dim": 3, "activation": "softmax"}),
+        ),
+        "dim_ordering": "th",
+        **judged(
+            "rmsprop",
+            x={"array": "d/images", "scale": 2.0},
+            y="d/y48",
+            batch_size=10,
+            nb_epoch=4,
+            validation_split=0.25,
+            augmentation={"rotation_range": 30, "zoom_range": 0.2, "horizontal_flip": True, "featurewise_center": True},
+        ),
+    },
     "words and a GRU, weighted": {
         "model": sequential(
             ("Embedding", {"input_dim": 20, "output_dim": 5, "input_length": 5, "mask_zero": True, "dropout": 0.1}),

@@ -5,31 +5,35 @@ import torch
 
 from engine.activations import ACTIVATIONS
 from engine.layers.cells import ACTS
-from engine.layers.loops import Kind, by_hand, folded, plain_step, recur, step_by_step
+from engine.layers.loops import GATES, Kind, by_hand, folded, plain_step, recur, step_by_step, with_bias
 
-GATES = {"SimpleRNN": 1, "GRU": 3, "LSTM": 4}
-STATES = {"SimpleRNN": 1, "GRU": 1, "LSTM": 2}
+STATES = {"SimpleRNN": 1, "GRU": 1, "ResetAfterGRU": 1, "LSTM": 2}
+#: How many biases it has, where it is not one: they lie one after the other.
+BIASES = {"ResetAfterGRU": 2}
 STEPS, N, D, H = 4, 3, 2, 3
 MASK = torch.tensor([[0, 1, 1], [1, 1, 0], [0, 1, 0], [1, 1, 0]]).bool().unsqueeze(-1)
 
 
 def tensors(cell, dtype=torch.float64):
     generator = torch.Generator().manual_seed(3)
-    shapes = [(STEPS, N, D), (D, GATES[cell] * H), (H, GATES[cell] * H), (GATES[cell] * H,)]
+    shapes = [(STEPS, N, D), (D, GATES[cell] * H), (H, GATES[cell] * H), (BIASES.get(cell, 1) * GATES[cell] * H,)]
     leaves = [torch.randn(shape, generator=generator, dtype=dtype).requires_grad_() for shape in shapes]
     states = tuple(torch.randn(N, H, generator=generator, dtype=dtype) for _ in range(STATES[cell]))
     return leaves, states
 
 
 def by_loop(kind, x, *weights_states_mask):
-    *weights, states, mask = weights_states_mask
-    W, U, b = folded(kind, *weights)
+    W, U, b, states, mask = weights_states_mask
+    if kind.cell == "ResetAfterGRU":
+        U, b = with_bias(U, b[: len(b) // 2], b[len(b) // 2 :])
+    W, U, b = folded(kind, W, U, b)
     return recur(kind, x @ W + b, U, states, mask)
 
 
 def by_steps(kind, x, *weights_states_mask):
     W, U, b, states, mask = weights_states_mask
-    return step_by_step(plain_step(kind, U, None), x @ W + b, states, mask)
+    b, fed_back = b.chunk(2) if kind.cell == "ResetAfterGRU" else (b, None)
+    return step_by_step(plain_step(kind, U, None, fed_back), x @ W + b, states, mask)
 
 
 @pytest.mark.parametrize("mask", [None, MASK], ids=["whole", "masked"])

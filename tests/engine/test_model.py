@@ -172,7 +172,7 @@ def test_a_nested_sequential_that_wants_another_shape_is_refused():
         (("Dense", {"output_dim": 2.5, "input_dim": 3}), BadArgument, "/config/0/config/output_dim", "1 or more"),
         (("Dense", {"output_dim": "3", "input_dim": 3}), BadArgument, "/config/0/config/output_dim", "1 or more"),
         (("Dense", {"output_dim": True, "input_dim": 3}), BadArgument, "/config/0/config/output_dim", "1 or more"),
-        (("Dense", {"output_dim": 3, "units": 3}), BadArgument, "/config/0/config/units", "no argument 'units'"),
+        (("Dense", {"output_dim": 3, "units": 3}), BadArgument, "/config/0/config/units", "mean the same"),
         (("Dense", {"output_dim": 3, "activation": []}), BadArgument, "/config/0/config/activation", "an activation"),
         (("Dense", {"output_dim": 3, "bias": "no"}), BadArgument, "/config/0/config/bias", "true or false"),
         (("Dense", {"output_dim": 3, "input_shape": "abc"}), BadArgument, "/config/0/config/input_shape", "list"),

@@ -109,7 +109,7 @@ def test_s36_s37_s38_s41_a_bad_compile_is_refused(body, error, where, says):
         ({"x": [[1, 2], [3]]}, BadReference, "/fit/x", "equal length"),
         ({"x": [["a"]]}, BadReference, "/fit/x", "numbers only"),
         ({"y": {"to_categorical": "d/labels"}}, BadReference, "/fit/y/nb_classes", "nb_classes"),
-        ({"y": {"to_categorical": "d/y", "nb_classes": 10}}, BadReference, "/fit/y/to_categorical", "one label"),
+        ({"y": {"to_categorical": "d/y", "nb_classes": 10}}, ShapeMismatch, "/fit/y", r"\(50, 10, 10\)"),
         ({"y": {"to_categorical": "d/labels", "nb_classes": 9}}, ShapeMismatch, "/fit/y", r"\(50, 9\)"),
         ({"y": {"dataset": "d", "columns": []}}, BadReference, "/fit/y/columns", "list of column names"),
         ({"y": {"dataset": "d", "columns": ["a", "y"]}}, BadReference, "/fit/y/columns/1", "1-D"),

@@ -191,12 +191,12 @@ def test_s32_a_branch_that_stands_twice_is_one_branch_with_one_input(service):
     assert found["outputs"][0]["shape"] == [None, 6]
 
 
-def test_s33_a_functional_model_is_refused_in_words(service):
+def test_s33_a_functional_model_without_an_output_is_refused_in_words(service):
     functional = {
         "class_name": "Model",
         "config": {"name": "model_1", "layers": [], "input_layers": [], "output_layers": []},
     }
-    service.refused(422, "/class_name", "must be a Sequential", "/v1/models", **functional)
+    service.refused(422, "/config/output_layers", "must have one output", "/v1/models", **functional)
 
 
 def test_s30_s126_a_trained_merge_is_loaded_again_by_its_exported_definition(service, data):

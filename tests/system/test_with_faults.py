@@ -5,14 +5,14 @@ import pytest
 from tests.chaos.report import explanation
 from tests.chaos.run import Run
 
-FAULTS = ("runner_killed", "postgres_crashed", "redis_flushed", "s3_refusing", "client_hangs_up")
+FAULTS = ("runner_killed", "nursery_killed", "postgres_crashed", "redis_flushed", "s3_refusing", "client_hangs_up")
 
 pytestmark = pytest.mark.xdist_group("production")
 
 
 def test_a_few_faults_break_no_promise(yard):
-    outcome = Run(yard, jobs=4, seed=2, jobs_between=0.4, kinds=FAULTS, rounds=1).to_the_end()
+    outcome = Run(yard, jobs=30, seed=2, jobs_between=4.0, kinds=FAULTS, rounds=1).to_the_end()
 
     assert outcome.is_good, explanation(outcome)
     assert {fault.kind for fault, _ in outcome.faults} == set(FAULTS)
-    assert outcome.jobs >= 4
+    assert outcome.jobs >= 30

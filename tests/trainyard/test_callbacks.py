@@ -128,6 +128,12 @@ def test_with_a_generator_our_own_may_stop_the_training(client):
     assert history.epoch == [0, 1]
 
 
+def test_a_history_that_was_given_is_filled(client):
+    given = History()
+    history = make().fit(X, Y, nb_epoch=2, verbose=0, callbacks=[given])
+    assert (given.epoch, given.history, given.job) == (history.epoch, history.history, history.job)
+
+
 def test_who_raises_in_a_callback_is_told_that_the_job_runs_on(client):
     def fail(epoch, logs):
         raise ZeroDivisionError

@@ -15,7 +15,7 @@ from trainyard.calls import Resources
 from trainyard.errors import Refused, Unreachable
 
 #: Operations that take several requests, or files, have methods of the clients themselves; Prometheus reads its own.
-ELSEWHERE = {"put_dataset_content", "get_artifact", "get_prometheus"}
+ELSEWHERE = {"put_dataset_content", "put_weights_content", "get_artifact", "get_prometheus"}
 
 
 @pytest.fixture(autouse=True)

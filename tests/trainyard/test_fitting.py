@@ -212,6 +212,15 @@ def test_weights_go_into_files_and_come_back(client, tmp_path, name):
         model.save_weights(tmp_path / name, overwrite=False)
 
 
+def test_large_weights_go_past_the_gateway(client, monkeypatch):
+    monkeypatch.setattr("trainyard.http.ANNOUNCED_BYTES", 100)
+    model = make()
+    model.set_weights([np.zeros_like(each) for each in model.get_weights()])
+    assert (model.predict(X[:3]) == np.float32(1 / 3)).all()
+    job = client.jobs.get(model.kept.job)
+    assert client.weights.get(job["definition"]["weights"]["id"])["state"] == "ready"
+
+
 def test_by_name_only_the_layers_that_the_file_has_are_loaded(client, tmp_path):
     one = Sequential([Dense(4, input_dim=5, name="same"), Dense(2, name="only_there")])
     two = Sequential([Dense(4, input_dim=5, name="same"), Dense(3, name="only_here")])

@@ -5,14 +5,15 @@ import numpy as np
 import pytest
 
 from core import leases
-from core.blobs import Blobs, dataset_key
+from core.blobs import Blobs, dataset_key, weights_key
 from core.database import make_engine, make_sessions
 from core.datasets import Datasets
 from core.formats import inspect
 from core.ids import DEFAULT_PROJECT, new_id
 from core.jobs import Jobs
+from core.models import Weights
 from core.settings import Settings
-from core.tables import Dataset, Job
+from core.tables import Dataset, Job, WeightsFile
 from tests.worker.processes import calm, large, live, yard  # noqa: F401
 from tests.worker.small import SOFTMAX, arrays, training
 from worker.attempt import Attempt, Tools
@@ -73,6 +74,20 @@ def make_dataset(sessions, blobs, tmp_path):
         with sessions.begin() as session:
             Datasets(session, DEFAULT_PROJECT).add(row)
         return dataset_id
+
+    return make
+
+
+@pytest.fixture
+def make_weights(sessions, blobs):
+    """Upload a file of weights to the default project."""
+
+    def make(path, format="hdf5", kernels="tensorflow"):
+        row = WeightsFile(id=new_id("wts"), project_id=DEFAULT_PROJECT, kernels=kernels, format=format)
+        row.blob = weights_key(DEFAULT_PROJECT, row.id)
+        row.bytes, row.sha256 = blobs.put_file(row.blob, path)
+        with sessions.begin() as session:
+            return Weights(session, DEFAULT_PROJECT).add(row).id
 
     return make
 

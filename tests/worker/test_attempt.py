@@ -26,6 +26,7 @@ def test_a_job_runs_to_its_end(run, make_job, dataset, read, blob_of):
     names = {row.name: row.format for row in read(job_id, "artifacts")}
     assert names == {
         "history.json": "json",
+        "model.h5": "hdf5",
         "model.json": "json",
         "optimizer.safetensors": "safetensors",
         "predictions.npz": "npz",
@@ -285,6 +286,16 @@ def test_a_callbacks_file_appears_in_mid_training(run, make_job, dataset, read):
     run(after=12, act=lambda: seen.extend((row.name, row.format) for row in read(job_id, "artifacts")))
 
     assert seen == [("best.00.hdf5", "hdf5")]
+
+
+def test_a_table_of_the_epochs_appears_when_the_fit_ends(run, make_job, dataset, read):
+    definition = training(dataset, nb_epoch=3)
+    definition["fit"]["callbacks"] = [{"class_name": "CSVLogger", "config": {"filename": "log.csv"}}]
+    job_id = make_job(definition)
+    run()
+
+    assert read(job_id).state == "succeeded"
+    assert {row.name: row.format for row in read(job_id, "artifacts")}["log.csv"] == "csv"
 
 
 def test_an_express_job_leaves_its_answer_and_nothing_else(run, make_job, dataset, read):

@@ -15,7 +15,7 @@ from core.jobs import Jobs
 from engine.training import checkpoint
 from tests.servers.postgres import clean_postgres, migrated_postgres, postgres_socket  # noqa: F401
 from tests.worker.small import training
-from worker.journal import patiently
+from worker.patience import Patience
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 
@@ -234,7 +234,7 @@ def test_a_postgres_that_has_become_read_only_is_waited_for(read_only):
         session.execute(text("DELETE FROM workers"))
 
     with pytest.raises(LostLease, match="read-only"):
-        patiently(read_only, 0.3, write)
+        Patience(read_only, 0.3).write(write)
 
 
 def test_a_sqlite_that_has_become_read_only_is_waited_for_and_the_job_runs_again(

@@ -4,6 +4,7 @@ import pytest
 from core.errors import NotFound
 from core.ids import DEFAULT_PROJECT
 from worker.inputs import Cache, Inputs
+from worker.patience import Patience
 
 
 @pytest.fixture
@@ -13,7 +14,7 @@ def cache(tmp_path, blobs):
 
 @pytest.fixture
 def inputs(sessions, cache):
-    return Inputs(sessions, cache, DEFAULT_PROJECT)
+    return Inputs(Patience(sessions, 10.0), cache, DEFAULT_PROJECT)
 
 
 def test_an_array_is_described_without_fetching_it(inputs, make_dataset, tmp_path):
@@ -40,7 +41,7 @@ def test_what_is_not_there_is_a_lookup_error(inputs, make_dataset, array, told):
 def test_another_projects_dataset_does_not_exist(sessions, cache, make_dataset):
     dataset_id = make_dataset(x=np.zeros(1))
     with pytest.raises(LookupError):
-        Inputs(sessions, cache, "prj_other").describe(dataset_id, "x")
+        Inputs(Patience(sessions, 10.0), cache, "prj_other").describe(dataset_id, "x")
 
 
 def test_weights_that_are_gone_are_named(inputs):

@@ -1,10 +1,10 @@
 import pytest
-from sqlalchemy.exc import OperationalError
 
 from core import leases
 from core.errors import LostLease
 from core.jobs import Jobs
-from worker.journal import Journal, patiently
+from worker.journal import Journal
+from worker.patience import Patience
 
 PROGRESS = {"epoch": 0, "step": 1}
 
@@ -17,7 +17,7 @@ def assignment(make_job, assign):
 
 @pytest.fixture
 def journal(sessions, blobs, assignment):
-    return Journal(sessions, blobs, assignment, lease_seconds=1.0)
+    return Journal(Patience(sessions, 1.0), blobs, assignment)
 
 
 @pytest.fixture
@@ -117,27 +117,3 @@ def test_nothing_is_written_after_the_lease_is_lost(journal, assignment, session
     assert read(assignment.job_id).state == "queued"
     assert read(assignment.job_id, "epochs") == []
     assert read(assignment.job_id, "artifacts") == []
-
-
-def away():
-    return OperationalError("SELECT", {}, Exception("gone"))
-
-
-def test_a_database_that_is_away_for_a_moment_is_waited_for(sessions):
-    answers = [away(), away(), "here"]
-
-    def act(session):
-        answer = answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    assert patiently(sessions, 10.0, act) == "here"
-
-
-def test_a_database_that_stays_away_costs_the_lease(sessions):
-    def act(session):
-        raise away()
-
-    with pytest.raises(LostLease, match="away"):
-        patiently(sessions, -1.0, act)
