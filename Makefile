@@ -3,13 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 DIGITS := .trainyard/digits.npz
+DASHBOARD := dashboard/dist/index.html
 
-.PHONY: help install run example test test-all check bench migrate lock chaos clean
+.PHONY: help install run example test test-all check bench migrate lock chaos screenshots clean
 
 help:  ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
-install: $(INSTALLED)  ## Make .venv with everything in it
+install: $(INSTALLED) $(DASHBOARD)  ## Make .venv with everything in it
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@echo "Installing into .venv; the first time this takes a few minutes."
@@ -18,6 +19,10 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $(INSTALLED)
+
+# Without it the gateway runs as well, and says how to build it.
+$(DASHBOARD): $(shell find dashboard/src -type f) dashboard/package-lock.json dashboard/build.mjs | $(INSTALLED)
+	@$(BIN)/python -m dashboard || echo "The dashboard was not built, which needs the npm registry; the rest works without it." >&2
 
 run: install $(DIGITS)  ## Start a yard on this machine and train the README's model in it
 	@$(BIN)/trainyard up --submit examples/digits/job.json --data-file $(DIGITS)
@@ -39,6 +44,7 @@ check: install  ## Lint, types, who may import whom, migrations
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/python -m dashboard check
 	@$(BIN)/lint-imports --no-logo
 	@scratch=$$(mktemp -d) && export TRAINYARD_DATABASE_URL=sqlite:///$$scratch/check.db && trap 'rm -rf $$scratch' EXIT && \
 	  $(BIN)/alembic -c migrations/alembic.ini upgrade head && $(BIN)/alembic -c migrations/alembic.ini check
@@ -49,6 +55,9 @@ chaos: install  ## Run jobs while everything fails; JOBS=1000 SEED=1 WORKERS=4
 bench: install  ## Measure; see benchmarks/RESULTS.md
 	@$(BIN)/python -m benchmarks.run
 
+screenshots: install  ## Take the pictures of docs/images anew
+	@$(BIN)/python tools/screenshots
+
 migrate: install  ## Bring the database of TRAINYARD_DATABASE_URL up to date
 	@$(BIN)/alembic -c migrations/alembic.ini upgrade head
 
@@ -56,4 +65,4 @@ lock:  ## Resolve requirements.lock anew
 	@./tools/lock $(PYTHON)
 
 clean:  ## Remove what was made, the yard's data included
-	rm -rf .venv .venv-peers .venv-trackers .trainyard .mypy_cache .ruff_cache .pytest_cache build *.egg-info
+	rm -rf dashboard/dist dashboard/node_modules .venv .venv-peers .venv-trackers .trainyard .mypy_cache .ruff_cache .pytest_cache build *.egg-info

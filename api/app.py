@@ -9,6 +9,8 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from api.access import Doors
+from api.dashboard import Dashboard
+from api.dashboard import router as dashboard
 from api.datasets.router import announcing as announcing_datasets
 from api.datasets.router import router as datasets
 from api.jobs import service
@@ -23,6 +25,7 @@ from api.problems import answer_with_problems
 from api.spool import Spool
 from api.system.router import router as system
 from api.tracing import telemetry
+from api.watching.lists import Lists
 from api.watching.polls import Bodies, Polls
 from api.watching.shortcut import Shortcut
 from api.watching.streams import Streams
@@ -37,6 +40,7 @@ from core.queue import Queue
 from core.settings import Settings, get_settings
 from core.tracing import follow
 from core.version import our_version
+from dashboard import DIST
 from engine.limits import Limits
 
 #: Callers that may wait for a prediction at once; each of them holds a thread.
@@ -64,6 +68,7 @@ def wire(settings: Settings, meters: Meters) -> Wiring:
         watch=watch,
         express=Watch(sessions, EXPRESS_LOOK_SECONDS, EXPRESS_LANES, meters.looked),
         polls=Polls(watch, doors, Bodies(watch, service.show, settings.poll_cache_bytes)),
+        lists=Lists(watch, service.show),
         streams=Streams(watch, doors, settings.stream_ping_seconds),
     )
 
@@ -71,7 +76,7 @@ def wire(settings: Settings, meters: Meters) -> Wiring:
 #: Of two routers with the same paths the first takes JSON.
 ROUTERS = (
     *(announcing_datasets, datasets, models, validations, jobs, downloads),
-    *(announcing_weights, weights, predictions, system),
+    *(announcing_weights, weights, predictions, system, dashboard),
 )
 
 
@@ -89,7 +94,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """Make a gateway, from the environment unless told otherwise."""
     app = App(title="Trainyard", version=our_version("0"), lifespan=_lifespan, telemetry=telemetry())
     meters = app.state.meters = Meters()
-    app.state.wiring = wire(settings or get_settings(), meters)
+    wiring = app.state.wiring = wire(settings or get_settings(), meters)
+    app.state.dashboard = Dashboard(DIST, wiring.bucket)
     answer_with_problems(app)
     for router in ROUTERS:
         app.include_router(router)

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from api.access import Caller, project_of
 from api.spool import Spool
+from api.watching.lists import Lists
 from api.watching.polls import Polls
 from api.watching.streams import Streams
 from api.watching.watch import Watch
@@ -39,6 +40,7 @@ class Wiring:
     #: The same for express jobs, with shorter intervals, for as long as somebody waits for one.
     express: Watch
     polls: Polls
+    lists: Lists
     streams: Streams
 
 

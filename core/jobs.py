@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import and_, delete, select
 from sqlalchemy.orm import Session, aliased
+from sqlalchemy.sql.base import ExecutableOption
 
 from core.datasets import Datasets
 from core.errors import JobFinished, NotFound, StateConflict
@@ -62,9 +63,16 @@ class Jobs:
         """
         return self._get(job_id, lock=False)
 
-    def page(self, filters: Filters, size: int, after: Cursor | None) -> Page[Job]:
-        """List jobs, newest first; whatever they are narrowed to, an index has them in that order."""
-        query = select(Job).where(Job.project_id == self.project_id, Job.kind == TRAINING)
+    def page(self, filters: Filters, size: int, after: Cursor | None, *options: ExecutableOption) -> Page[Job]:
+        """List jobs, newest first; whatever they are narrowed to, an index has them in that order.
+
+        Args:
+            filters: What to narrow them to.
+            size: Jobs on a page.
+            after: Where the page before ended.
+            options: Which columns to read, if not all.
+        """
+        query = select(Job).options(*options).where(Job.project_id == self.project_id, Job.kind == TRAINING)
         place: Any = Job
         for number, (key, value) in enumerate(filters.labels.items()):
             label = aliased(JobLabel)
@@ -131,9 +139,9 @@ class Jobs:
         query = select(Event).where(Event.job_id == job_id, Event.seq > after)
         return self.session.scalars(query.order_by(Event.seq).limit(limit)).all()
 
-    def epochs(self, job_id: str) -> Sequence[Epoch]:
-        """List a job's epochs in order."""
-        query = select(Epoch).where(Epoch.job_id == job_id).order_by(Epoch.epoch)
+    def epochs(self, job_id: str, after: int = -1) -> Sequence[Epoch]:
+        """List a job's epochs in order, those after one of them."""
+        query = select(Epoch).where(Epoch.job_id == job_id, Epoch.epoch > after).order_by(Epoch.epoch)
         return self.session.scalars(query).all()
 
     def attempts(self, job_id: str) -> Sequence[Attempt]:

@@ -1,20 +1,17 @@
-"""An attempt's side of the database: claim, write, end.
-
-Every write is fenced by job, attempt and worker. Whoever no longer holds all three hears `LostLease`
-and must stop: another attempt, or a terminal state, has the job now.
-"""
+"""How an attempt gets a job, holds it, and lets it go."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
+from core.attempts import checkpoints, place
 from core.database import db_now
-from core.errors import LostLease
-from core.events import move, record, touch
-from core.tables import HELD, TERMINAL, Artifact, Attempt, Checkpoint, Epoch, Job, JobState
+from core.events import move
+from core.fence import mine, write
+from core.tables import HELD, TERMINAL, Attempt, Checkpoint, Job, JobState
 
 TRAINING, EXPRESS = "training", "express"
 
@@ -57,7 +54,7 @@ def claim(session: Session, worker: str, lease_seconds: float, kinds: Sequence[s
     if job.started_at is None:
         job.started_at = db_now()
     newest = next(iter(checkpoints(session, job.id)), None)
-    session.add(Attempt(job_id=job.id, number=job.attempt, worker=worker, resumed_from=_place(newest)))
+    session.add(Attempt(job_id=job.id, number=job.attempt, worker=worker, resumed_from=place(newest)))
     move(session, job, JobState.RUNNING)
     session.flush()
     return Claim(
@@ -72,147 +69,13 @@ def claim(session: Session, worker: str, lease_seconds: float, kinds: Sequence[s
     )
 
 
-def checkpoints(session: Session, job_id: str) -> Sequence[Checkpoint]:
-    """List what a job can be resumed from, newest first."""
-    query = (
-        select(Checkpoint)
-        .where(Checkpoint.job_id == job_id)
-        .order_by(Checkpoint.attempt.desc(), Checkpoint.step.desc())
-    )
-    return session.scalars(query).all()
-
-
 def renew(session: Session, job_id: str, attempt: int, worker: str, lease_seconds: float) -> str | None:
     """Hold the job for longer; return what the caller wishes, if anything.
 
     Raises:
         LostLease: The job is no longer this attempt's.
     """
-    return _write(session, job_id, attempt, worker, lease_expires_at=db_now(lease_seconds))
-
-
-def report(
-    session: Session,
-    job_id: str,
-    attempt: int,
-    worker: str,
-    progress: dict[str, Any],
-    metrics: dict[str, Any] | None = None,
-    fidelity: str | None = None,
-) -> str | None:
-    """Say how far the attempt is and how exactly it can be resumed; return what the caller wishes, if anything.
-
-    Raises:
-        LostLease: The job is no longer this attempt's.
-    """
-    values: dict[str, Any] = {"progress": progress, "progress_at": db_now(), "updated_at": db_now()}
-    if metrics is not None:
-        values["metrics"] = metrics
-    if fidelity is not None:
-        values["resume_fidelity"] = fidelity
-    return _write(session, job_id, attempt, worker, version=Job.version + 1, **values)
-
-
-def epochs(
-    session: Session, job_id: str, attempt: int, worker: str, logs: Sequence[tuple[int, dict[str, Any]]]
-) -> None:
-    """Keep the logs of some epochs; one trained again after a crash replaces what was lost.
-
-    Raises:
-        LostLease: The job is no longer this attempt's.
-    """
-    job = _mine(session, job_id, attempt, worker)
-    session.execute(delete(Epoch).where(Epoch.job_id == job_id, Epoch.epoch.in_([number for number, _ in logs])))
-    rows = [{"job_id": job_id, "epoch": number, "attempt": attempt, "logs": each} for number, each in logs]
-    session.execute(insert(Epoch), rows)
-    for number, each in logs:
-        record(session, job, "epoch", {"epoch": number, "logs": each})
-    job.metrics = logs[-1][1]
-    touch(job)
-    session.flush()
-
-
-def event(session: Session, job_id: str, attempt: int, worker: str, type: str, data: dict[str, Any]) -> None:
-    """Add to the job's story.
-
-    Raises:
-        LostLease: The job is no longer this attempt's.
-    """
-    record(session, _mine(session, job_id, attempt, worker), type, data)
-    session.flush()
-
-
-def checkpointed(
-    session: Session,
-    job_id: str,
-    attempt: int,
-    worker: str,
-    *,
-    step: int,
-    epoch: int,
-    blob: str,
-    bytes: int,
-    sha256: str,
-    keep: int,
-) -> list[str]:
-    """Make a checkpoint that is already in storage the one to resume from; return blobs to delete.
-
-    Raises:
-        LostLease: The job is no longer this attempt's; the blob just written is litter.
-    """
-    job = _mine(session, job_id, attempt, worker)
-    before = {row.blob for row in checkpoints(session, job_id)}
-    row = Checkpoint(job_id=job_id, attempt=attempt, step=step, epoch=epoch)
-    row.blob, row.bytes, row.sha256, row.created_at = blob, bytes, sha256, db_now()
-    session.merge(row)
-    record(session, job, "checkpoint", {"step": step, "epoch": epoch, "bytes": bytes})
-    session.flush()
-    kept = checkpoints(session, job_id)[: max(keep, 1)]
-    for old in checkpoints(session, job_id)[max(keep, 1) :]:
-        session.delete(old)
-    session.flush()
-    return sorted(before - {row.blob for row in kept})
-
-
-def resumed(session: Session, job_id: str, attempt: int, worker: str, checkpoint: Checkpoint | None) -> None:
-    """Correct what the attempt started from, where the newest checkpoint was damaged.
-
-    Raises:
-        LostLease: The job is no longer this attempt's.
-    """
-    _mine(session, job_id, attempt, worker)
-    row = session.get_one(Attempt, (job_id, attempt))
-    row.resumed_from = _place(checkpoint)
-    session.flush()
-
-
-def artifact(
-    session: Session,
-    job_id: str,
-    attempt: int,
-    worker: str,
-    *,
-    name: str,
-    bytes: int,
-    sha256: str,
-    format: str,
-    blob: str,
-    max_difference: float | None = None,
-) -> str | None:
-    """Publish a file that is already in storage; return the blob it replaces, which may be deleted.
-
-    Raises:
-        LostLease: The job is no longer this attempt's; the blob just written is litter.
-    """
-    job = _mine(session, job_id, attempt, worker)
-    old = session.get(Artifact, (job_id, name))
-    old_blob = old.blob if old else None
-    new = Artifact(job_id=job_id, name=name, attempt=attempt, bytes=bytes, sha256=sha256)
-    new.format, new.blob, new.max_difference = format, blob, max_difference
-    session.merge(new)
-    touch(job)
-    session.flush()
-    return old_blob if old_blob != blob else None
+    return write(session, job_id, attempt, worker, lease_expires_at=db_now(lease_seconds))
 
 
 def finish(
@@ -235,7 +98,7 @@ def finish(
     Raises:
         LostLease: The job is no longer this attempt's.
     """
-    job = _mine(session, job_id, attempt, worker)
+    job = mine(session, job_id, attempt, worker)
     if evaluation is not None:
         job.evaluation = evaluation
     _end_attempt(session, job, exit or state, reason)
@@ -263,7 +126,7 @@ def lose(
     Raises:
         LostLease: The job is no longer this attempt's.
     """
-    return _lost(session, _mine(session, job_id, attempt, worker), reason, max_attempts, backoff_seconds, error)
+    return _lost(session, mine(session, job_id, attempt, worker), reason, max_attempts, backoff_seconds, error)
 
 
 def expire(session: Session, max_attempts: int, backoff_seconds: float, limit: int = 100) -> dict[str, str]:
@@ -293,47 +156,6 @@ def waiting(session: Session, seconds: float = 5.0, limit: int = 100) -> list[st
 def _waits() -> ColumnElement[bool]:
     due = or_(Job.not_before.is_(None), Job.not_before <= db_now())
     return and_(Job.state == JobState.QUEUED, due)
-
-
-def _fence(job_id: str, attempt: int, worker: str) -> ColumnElement[bool]:
-    return and_(Job.id == job_id, Job.attempt == attempt, Job.lease_owner == worker)
-
-
-def _stolen(job_id: str, attempt: int, worker: str) -> LostLease:
-    return LostLease(f"attempt {attempt} of {job_id} is no longer {worker}'s: stop, and write nothing more")
-
-
-def _write(session: Session, job_id: str, attempt: int, worker: str, **values: Any) -> str | None:
-    """Write one row by one statement; the frequent writes need no lock taken beforehand."""
-    query = (
-        update(Job)
-        .where(_fence(job_id, attempt, worker))
-        .values(**values)
-        .returning(Job.id, Job.wish)
-        .execution_options(synchronize_session=False)
-    )
-    row = session.execute(query).one_or_none()
-    if row is None:
-        raise _stolen(job_id, attempt, worker)
-    wish: str | None = row.wish
-    return wish
-
-
-def _mine(session: Session, job_id: str, attempt: int, worker: str) -> Job:
-    """Lock the row for the rest of the transaction, so that the fence holds until it commits."""
-    query = (
-        select(Job).where(_fence(job_id, attempt, worker)).with_for_update().execution_options(populate_existing=True)
-    )
-    job = session.scalar(query)
-    if job is None:
-        raise _stolen(job_id, attempt, worker)
-    return job
-
-
-def _place(checkpoint: Checkpoint | None) -> dict[str, Any] | None:
-    if checkpoint is None:
-        return None
-    return {"attempt": checkpoint.attempt, "step": checkpoint.step, "epoch": checkpoint.epoch}
 
 
 def _end_attempt(session: Session, job: Job, exit: str, reason: str | None) -> None:

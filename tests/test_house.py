@@ -9,7 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("engine", "core", "api", "worker", "trainyard", "migrations", "benchmarks", "tests")
-FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+DASHBOARD = [*(ROOT / "dashboard").glob("*.py"), *(ROOT / "dashboard/src").rglob("*.[tc]s*")]
+FILES = sorted([*DASHBOARD, *(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))])
 SOURCES = [path for path in FILES if path.relative_to(ROOT).parts[0] != "tests"]
 
 

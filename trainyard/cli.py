@@ -65,6 +65,7 @@ def up(
         out.print(f"Everything is kept in {yard.folder}; Ctrl-C ends it.", soft_wrap=True)
         if submit:
             run_first_job(yard.url, yard.folder, submit, data_file)
+        out.print(f"Jobs, curves and models to look at: {yard.url}/", style="green", soft_wrap=True)
         threading.Event().wait()
 
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
 
-from core import leases
+from core import attempts, leases
 from core.blobs import Blobs, attempt_key
 from core.jobs import Jobs
 from core.tables import Attempt, Checkpoint
@@ -43,7 +43,7 @@ class Journal:
         self, progress: dict[str, Any], metrics: dict[str, Any] | None, fidelity: str | None = None
     ) -> str | None:
         """Write how far it is, and how exactly it can be resumed; return what the caller wishes."""
-        return self._write(lambda session: leases.report(session, *self._fence, progress, metrics, fidelity))
+        return self._write(lambda session: attempts.report(session, *self._fence, progress, metrics, fidelity))
 
     def epoch(self, epoch: int, logs: dict[str, Any]) -> None:
         """Keep an epoch's logs for the next write, so that fast epochs share a transaction."""
@@ -51,7 +51,7 @@ class Journal:
 
     def event(self, type: str, data: dict[str, Any]) -> None:
         """Add to the job's story."""
-        self._write(lambda session: leases.event(session, *self._fence, type, data))
+        self._write(lambda session: attempts.event(session, *self._fence, type, data))
 
     def attempts(self) -> Sequence[Attempt]:
         """List the tries so far, this one last."""
@@ -60,11 +60,11 @@ class Journal:
 
     def checkpoints(self) -> list[Checkpoint]:
         """What there is to go on from, newest first."""
-        return self._write(lambda session: list(leases.checkpoints(session, self._assignment.job_id)))
+        return self._write(lambda session: list(attempts.checkpoints(session, self._assignment.job_id)))
 
     def resumed(self, checkpoint: Checkpoint | None) -> None:
         """Correct what the attempt went on from."""
-        self._write(lambda session: leases.resumed(session, *self._fence, checkpoint))
+        self._write(lambda session: attempts.resumed(session, *self._fence, checkpoint))
 
     def checkpoint(self, path: Path, step: int, epoch: int, keep: int) -> None:
         """Store a checkpoint, make it the one to go on from, and drop those it replaces."""
@@ -72,7 +72,7 @@ class Journal:
         size, sha256 = self._blobs.put_file(key, path)
 
         row: dict[str, Any] = {"step": step, "epoch": epoch, "blob": key, "bytes": size, "sha256": sha256}
-        self._drop(self._write(lambda session: leases.checkpointed(session, *self._fence, **row, keep=keep)))
+        self._drop(self._write(lambda session: attempts.checkpointed(session, *self._fence, **row, keep=keep)))
 
     def artifact(self, name: str, path: Path, format: str, max_difference: float | None = None) -> None:
         """Store a file and keep its row for the end, when all of them appear at once."""
@@ -111,7 +111,7 @@ class Journal:
     def _write(self, write: Callable[[Session], T]) -> T:
         def with_epochs(session: Session) -> T:
             if self._epochs:
-                leases.epochs(session, *self._fence, self._epochs)
+                attempts.epochs(session, *self._fence, self._epochs)
             return write(session)
 
         result = self._database.write(with_epochs)
@@ -119,7 +119,7 @@ class Journal:
         return result
 
     def _publish(self, session: Session) -> list[str]:
-        replaced = [leases.artifact(session, *self._fence, **row) for row in self._artifacts]
+        replaced = [attempts.artifact(session, *self._fence, **row) for row in self._artifacts]
         return [blob for blob in replaced if blob]
 
     def _drop(self, blobs: list[str]) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from core import leases
+from core import attempts
 from core.errors import LostLease
 from engine.limits import Limits
 from engine.plan import ArraySpec, Plan
@@ -67,7 +67,7 @@ def rehearse_queries(tools: Tools) -> None:
     with contextlib.suppress(LookupError):
         Inputs(Patience(tools.sessions, 0.0), tools.cache, "prj_none").describe("ds_none", "x")
     with contextlib.suppress(LostLease), tools.sessions.begin() as session:
-        leases.report(session, "job_none", 0, "nobody", {}, {})
+        attempts.report(session, "job_none", 0, "nobody", {}, {})
 
 
 def _spec(array: np.ndarray) -> ArraySpec:

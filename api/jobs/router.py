@@ -17,8 +17,9 @@ from api.jobs.schemas import (
     JobPage,
     ValidationOut,
 )
-from api.paging import PageDep, listed
+from api.paging import PageDep
 from api.strict import StrictRoute
+from api.watching.lists import Question
 from api.watching.streams import Stream
 from api.wiring import ProjectDep, SessionDep, WatchDep, WiringDep
 from core.jobs import Jobs
@@ -44,10 +45,23 @@ def submit(body: JobIn, once: OnceDep, wiring: WiringDep, project_id: ProjectDep
     return once.do(asked, lambda unit: service.submit(unit, wiring, project_id, body))
 
 
-@router.get("", response_model=JobPage, operation_id="list_jobs")
-def browse(filters: FiltersDep, page: PageDep, session: SessionDep, project_id: ProjectDep) -> dict[str, Any]:
-    """List jobs, newest first."""
-    return listed(Jobs(session, project_id).page(filters, page.size, page.after), service.show)
+@router.get("", response_model=JobPage, operation_id="list_jobs", responses={304: UNCHANGED})
+async def browse(
+    filters: FiltersDep,
+    page: PageDep,
+    request: Request,
+    wiring: WiringDep,
+    project_id: ProjectDep,
+    definition: Annotated[bool, Query(description="`false` leaves out what a list rarely needs.")] = True,
+    if_none_match: Annotated[str | None, Header(description="The ETag of the last answer.")] = None,
+    prefer: Annotated[str | None, Header(description=PREFER)] = None,
+) -> Response:
+    """List jobs, newest first; with the ETag of the last answer, 304 as long as the page is the same."""
+    labels = tuple(filters.labels.items())
+    question = Question(
+        project_id, tuple(filters.states), labels, filters.created_after, page.size, page.after, definition
+    )
+    return await wiring.lists.answer(request, question)
 
 
 @router.get("/{job_id}", response_model=JobOut, operation_id="get_job", responses={304: UNCHANGED})
@@ -87,10 +101,18 @@ def resume(job_id: str, once: OnceDep, watch: WatchDep, project_id: ProjectDep) 
 
 
 @router.get("/{job_id}/metrics", response_model=History, operation_id="get_metrics")
-def metrics(job_id: str, session: SessionDep, project_id: ProjectDep) -> History:
-    """Read the history so far: one list for each Keras log name."""
+def metrics(
+    job_id: str,
+    session: SessionDep,
+    project_id: ProjectDep,
+    after: Annotated[int, Query(ge=-1, lt=2**63, description="Only epochs that come after this one.")] = -1,
+) -> History:
+    """Read the history so far: one list for each Keras log name.
+
+    A further attempt may replace epochs that had not been checkpointed: read from the beginning when it begins.
+    """
     jobs = Jobs(session, project_id)
-    return service.history(jobs.epochs(jobs.get(job_id).id))
+    return service.history(jobs.epochs(jobs.get(job_id).id, after))
 
 
 @router.get("/{job_id}/events", response_model=EventPage, operation_id="list_events", responses={200: STREAM})

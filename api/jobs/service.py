@@ -80,8 +80,8 @@ def change(unit: Unit, watch: Watch, job_id: str, act: Callable[[str], Job]) -> 
     return Answer(202, show(job).model_dump(mode="json"), hints(job))
 
 
-def show(job: Job) -> JobOut:
-    """Write a job down."""
+def show(job: Job, whole: bool = True) -> JobOut:
+    """Write a job down; without its definition, where the row may have been read without."""
     path = f"/v1/jobs/{job.id}"
     links = {name: f"{path}/{name}" for name in ("events", "metrics", "attempts", "artifacts")}
     if job.state == JobState.SUCCEEDED and job.kind == TRAINING:
@@ -102,7 +102,7 @@ def show(job: Job) -> JobOut:
         evaluation=job.evaluation,
         error=job.error,
         resume_fidelity=job.resume_fidelity,
-        definition=job.definition,
+        definition=job.definition if whole else {},
         links={"self": path, **links},
     )
 

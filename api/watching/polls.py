@@ -105,7 +105,7 @@ class Polls:
         """
         project_id = await self.doors.project_of(Caller.of(scope))
         mark = await self._mark(job_id, project_id)
-        known, prefer = _asked(scope)
+        known, prefer = asked(scope)
         applied: dict[str, str] = {}
         if known and prefer and is_known(known, etag(mark)) and not mark.is_terminal:
             mark, applied = await self._wait(scope, receive, mark, wait_seconds(prefer))
@@ -147,7 +147,8 @@ class Polls:
         return mark
 
 
-def _asked(scope: Scope) -> tuple[str | None, str | None]:
+def asked(scope: Scope) -> tuple[str | None, str | None]:
+    """Read If-None-Match and Prefer."""
     known = prefer = None
     for name, value in scope["headers"]:
         if name == b"if-none-match":

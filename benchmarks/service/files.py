@@ -11,7 +11,7 @@ import httpx
 import numpy as np
 
 from benchmarks.service.stack import Stack
-from core import leases
+from core import attempts
 from core.blobs import Blobs
 
 MEGABYTES = 256
@@ -66,4 +66,4 @@ def publish(stack: Stack, job_id: str, worker: str, source: Path) -> None:
     size, sha256 = Blobs(stack.settings.storage_url).put_file(f"bench/{job_id}", source)
     with stack.writing() as session:
         named = {"name": "x.npy", "bytes": size, "sha256": sha256, "format": "npy", "blob": f"bench/{job_id}"}
-        leases.artifact(session, job_id, 1, worker, **named)
+        attempts.artifact(session, job_id, 1, worker, **named)

@@ -9,7 +9,7 @@ import uvloop
 
 from benchmarks.service.load import get
 from benchmarks.service.stack import Stack
-from core import leases
+from core import attempts, leases
 
 WATCHERS, EVENTS = 1_000, 10
 WORKER = "bench"
@@ -57,7 +57,7 @@ async def fan_out(stack: Stack, job_id: str) -> list[tuple[float, float]]:
 
 def write(stack: Stack, job_id: str, number: int) -> None:
     with stack.writing() as session:
-        leases.event(session, job_id, 1, WORKER, "warning", {"number": number})
+        attempts.event(session, job_id, 1, WORKER, "warning", {"number": number})
 
 
 async def until(true: Callable[[], bool], seconds: float = 60.0) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import event
 from starlette.testclient import TestClient
 
 from api.main import create_app
-from core import leases
+from core import attempts, leases
 from core.blobs import attempt_key
 from core.database import migrate
 from core.settings import Settings
@@ -146,7 +146,9 @@ def worker(wiring):
 
         def write(self, call, claim, /, *arguments, **named):
             with wiring.sessions.begin() as session:
-                return getattr(leases, call)(session, claim.job_id, claim.attempt, self.name, *arguments, **named)
+                return getattr(leases if hasattr(leases, call) else attempts, call)(
+                    session, claim.job_id, claim.attempt, self.name, *arguments, **named
+                )
 
         def leave(self, claim, name, content, format="npz", **more):
             key = attempt_key(claim.project_id, claim.job_id, claim.attempt, name)

@@ -5,7 +5,7 @@ import json
 import pytest
 from sqlalchemy import select
 
-from core import leases
+from core import attempts, leases
 from core.ids import DEFAULT_PROJECT, new_id
 from core.models import Weights
 from core.tables import Event, Job, JobDataset, WeightsFile
@@ -66,7 +66,7 @@ def test_a_job_says_how_exactly_it_can_be_resumed(client, job_body, wiring):
     job_id = client.post("/v1/jobs", json=job_body()).json()["id"]
     with unit_of_work(wiring.sessions, wiring.queue) as unit:
         leases.claim(unit.session, "worker", 30.0, ["training"])
-        leases.report(unit.session, job_id, 1, "worker", {"epoch": 0}, None, "exact")
+        attempts.report(unit.session, job_id, 1, "worker", {"epoch": 0}, None, "exact")
 
     assert client.get(f"/v1/jobs/{job_id}").json()["resume_fidelity"] == "exact"
 
@@ -166,6 +166,14 @@ def test_history_has_keras_s_form(client, submit, worker):
         "epoch": [0, 1],
         "series": {"loss": [2.0, "NaN"], "acc": [0.5, 0.75], "val_loss": [None, 3.0]},
     }
+
+
+def test_a_history_is_read_on_from_an_epoch(client, submit, worker):
+    job_id = submit()
+    claim = worker.claim()
+    worker.write("epochs", claim, [(number, {"loss": float(number)}) for number in range(4)])
+    assert client.get(f"/v1/jobs/{job_id}/metrics?after=1").json() == {"epoch": [2, 3], "series": {"loss": [2.0, 3.0]}}
+    assert client.get(f"/v1/jobs/{job_id}/metrics?after=3").json() == {"epoch": [], "series": {}}
 
 
 def test_events_are_read_on_without_a_gap(client, submit, worker):

@@ -141,7 +141,7 @@ def test_nobody_waits_for_ever_and_an_unwanted_run_is_cancelled(make_client, pro
 @pytest.fixture
 def trained_elsewhere():
     """Make an ended job with weights in a gateway of the test's own."""
-    from core import leases
+    from core import attempts, leases
 
     def trained_elsewhere(client):
         body = {"model": softmax_model(input_dim=1), "predict": {"x": [[1]]}}
@@ -149,7 +149,7 @@ def trained_elsewhere():
         with client.app.state.wiring.sessions.begin() as session:
             leases.claim(session, "w", 30.0, ["training"])
             named = {"bytes": 1, "sha256": "0", "format": "hdf5", "blob": "b"}
-            leases.artifact(session, job_id, 1, "w", name="weights.h5", **named)
+            attempts.artifact(session, job_id, 1, "w", name="weights.h5", **named)
             leases.finish(session, job_id, 1, "w", "succeeded")
         return job_id
 

@@ -3,7 +3,7 @@ import shutil
 import pytest
 from sqlalchemy import select, update
 
-from core import leases
+from core import attempts, leases
 from core.database import db_now, make_engine, make_sessions
 from core.ids import DEFAULT_PROJECT, new_id
 from core.jobs import Jobs
@@ -79,7 +79,9 @@ def write(sessions):
 
     def write(name, job_id, /, *arguments, attempt=1, worker=WORKER, **named):
         with sessions.begin() as session:
-            return getattr(leases, name)(session, job_id, attempt, worker, *arguments, **named)
+            return getattr(leases if hasattr(leases, name) else attempts, name)(
+                session, job_id, attempt, worker, *arguments, **named
+            )
 
     return write
 

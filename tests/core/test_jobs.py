@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from core import leases
+from core import attempts, leases
 from core.datasets import Datasets
 from core.errors import DatasetInUse, JobFinished, NotFound, StateConflict
 from core.ids import DEFAULT_PROJECT
@@ -205,8 +205,8 @@ def test_a_forgotten_job_leaves_no_row_and_names_its_blobs(make_job, jobs, begin
     begin()
     with sessions.begin() as session:
         named = {"bytes": 1, "sha256": "0"}
-        leases.artifact(session, job_id, 1, "worker", name="a", format="json", blob="b1", **named)
-        leases.checkpointed(session, job_id, 1, "worker", step=1, epoch=0, blob="b2", keep=1, **named)
+        attempts.artifact(session, job_id, 1, "worker", name="a", format="json", blob="b1", **named)
+        attempts.checkpointed(session, job_id, 1, "worker", step=1, epoch=0, blob="b2", keep=1, **named)
     end(job_id)
 
     assert sorted(jobs.forget(job_id)) == ["b1", "b2"]

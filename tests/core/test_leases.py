@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import select, text, update
 
-from core import leases
+from core import attempts, leases
 from core.database import db_now
 from core.errors import LostLease
 from core.ids import DEFAULT_PROJECT
@@ -185,7 +185,7 @@ def test_an_event_that_is_rolled_back_leaves_no_gap(make_job, take, write, look,
     job_id = make_job()
     take()
     with pytest.raises(RuntimeError), sessions.begin() as session:
-        leases.event(session, job_id, 1, ME, "warning", {})
+        attempts.event(session, job_id, 1, ME, "warning", {})
         raise RuntimeError
     write("event", job_id, "warning", {})
     assert look(select(Event.seq).order_by(Event.seq)) == [1, 2, 3]

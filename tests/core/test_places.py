@@ -6,7 +6,7 @@ import time
 import pytest
 from sqlalchemy import select, update
 
-from core import idempotency, leases
+from core import attempts, idempotency, leases
 from core.blobs import attempt_key
 from core.database import db_now
 from core.errors import NotFound
@@ -123,7 +123,7 @@ def test_the_sweep_removes_old_answers_and_express_jobs_nobody_took_away(make_jo
         for _ in range(2):
             claim = leases.claim(session, "w", 30.0, ["express", "training"])
             named = {"name": "p", "bytes": 1, "sha256": "0", "format": "npz", "blob": claim.job_id}
-            leases.artifact(session, claim.job_id, 1, "w", **named)
+            attempts.artifact(session, claim.job_id, 1, "w", **named)
             leases.finish(session, claim.job_id, 1, "w", "succeeded")
     with sessions.begin() as session:
         assert sweep(session, keep_seconds=60.0) == []

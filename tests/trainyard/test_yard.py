@@ -199,6 +199,7 @@ def test_a_yard_runs_its_first_job_outlives_its_children_and_ends_them(make_yard
     weights = Path(up.await_text(r"\n +(/\S+weights\.h5)").group(1))
     assert "Test score: loss" in up.text
     assert weights.read_bytes()[:4] == b"\x89HDF"
+    assert up.await_text(r"to look at: (\S+)\n$").group(1) == f"{up.url}/", "its last words lead to the dashboard"
 
     # Whoever kills a child finds another one in its place.
     (gateway,) = [pid for pid in family_of(up.process.pid) if "api.main" in command_of(pid)]

@@ -10,7 +10,7 @@ import sys
 import pytest
 import torch
 
-from core import leases
+from core import attempts
 from core.blobs import Blobs
 from core.ids import DEFAULT_PROJECT
 from core.jobs import Jobs
@@ -104,7 +104,7 @@ def in_the_middle(sessions, read, job_id, attempt=1, epoch=2):
 
     def there():
         with sessions.begin() as session:
-            newest = next(iter(leases.checkpoints(session, job_id)), None)
+            newest = next(iter(attempts.checkpoints(session, job_id)), None)
         return newest is not None and newest.attempt == attempt and newest.epoch >= epoch
 
     until(there)

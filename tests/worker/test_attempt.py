@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from core import leases
+from core import attempts, leases
 from core.errors import LostLease
 from core.ids import DEFAULT_PROJECT
 from core.jobs import Jobs
@@ -122,7 +122,7 @@ def test_a_job_with_a_damaged_checkpoint_goes_on_from_the_one_before(
         run(after=batches, act=lambda: wish(sessions, job_id, "pause"))
         wish(sessions, job_id, "resume")
     with sessions.begin() as session:
-        newest, older = leases.checkpoints(session, job_id)
+        newest, older = attempts.checkpoints(session, job_id)
     blobs.put(newest.blob, b"x" * newest.bytes)
     run()
 
@@ -138,7 +138,7 @@ def test_a_job_without_a_whole_checkpoint_begins_anew(
     run(after=5, act=lambda: wish(sessions, job_id, "pause"))
     wish(sessions, job_id, "resume")
     with sessions.begin() as session:
-        (only,) = leases.checkpoints(session, job_id)
+        (only,) = attempts.checkpoints(session, job_id)
     blobs.delete(only.blob)
     run()
 
@@ -151,7 +151,7 @@ def test_checkpoints_come_as_often_as_the_job_asks(run, make_job, dataset, sessi
     run()
 
     with sessions.begin() as session:
-        assert [row.step for row in leases.checkpoints(session, job_id)] == [24, 23, 22]
+        assert [row.step for row in attempts.checkpoints(session, job_id)] == [24, 23, 22]
 
 
 def test_checkpoints_come_after_as_many_epochs_as_the_job_asks(run, make_job, dataset, sessions):
@@ -159,7 +159,7 @@ def test_checkpoints_come_after_as_many_epochs_as_the_job_asks(run, make_job, da
     run()
 
     with sessions.begin() as session:
-        assert [(row.epoch, row.step) for row in leases.checkpoints(session, job_id)] == [(4, 32), (2, 16)]
+        assert [(row.epoch, row.step) for row in attempts.checkpoints(session, job_id)] == [(4, 32), (2, 16)]
 
 
 def test_a_zombie_writes_nothing_after_another_attempt_has_begun(run, make_job, dataset, sessions, claim, read):

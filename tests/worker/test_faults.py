@@ -6,7 +6,7 @@ import pytest
 from obstore.exceptions import GenericError
 from sqlalchemy import event, text
 
-from core import leases
+from core import attempts, leases
 from core.blobs import StorageFailed
 from core.database import make_engine, make_sessions
 from core.errors import LostLease
@@ -101,7 +101,7 @@ def test_a_checkpoint_that_cannot_be_kept_is_no_reason_to_stop(
     assert read(job_id).state == "succeeded"
     assert blob_of(job_id, "weights.h5") == undisturbed
     with sessions.begin() as session:
-        assert [row.step for row in leases.checkpoints(session, job_id)] == [24, 23]
+        assert [row.step for row in attempts.checkpoints(session, job_id)] == [24, 23]
     (warning,) = warnings(read, job_id)
     assert "disk" in warning
 
@@ -128,13 +128,13 @@ def test_a_job_that_pauses_while_no_checkpoint_can_be_kept_goes_on_from_the_one_
 
 def test_a_checkpoint_is_in_storage_before_its_row_is_there(run, make_job, dataset, blobs, sessions, monkeypatch):
     seen = []
-    checkpointed = leases.checkpointed
+    checkpointed = attempts.checkpointed
 
     def look(*arguments, **row):
         seen.append(blobs.exists(row["blob"]))
         return checkpointed(*arguments, **row)
 
-    monkeypatch.setattr("core.leases.checkpointed", look)
+    monkeypatch.setattr("core.attempts.checkpointed", look)
     make_job(training(dataset, checkpoint={"every_seconds": 3600, "every_epochs": 1}))
     run()
 

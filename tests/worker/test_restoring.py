@@ -2,7 +2,7 @@
 
 import pytest
 
-from core import leases
+from core import attempts
 from core.ids import DEFAULT_PROJECT
 from core.jobs import Jobs
 from engine.training import checkpoint
@@ -101,7 +101,7 @@ def test_of_several_checkpoints_the_newest_whole_one_is_used(
 ):
     job_id = interrupted(5, 5, 5)
     with sessions.begin() as session:
-        newest, middle, oldest = leases.checkpoints(session, job_id)
+        newest, middle, oldest = attempts.checkpoints(session, job_id)
     blobs.put(newest.blob, b"x" * newest.bytes)
     blobs.delete(middle.blob)
     run()

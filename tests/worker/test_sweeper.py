@@ -5,7 +5,7 @@ import threading
 import pytest
 from sqlalchemy import select, update
 
-from core import leases
+from core import attempts, leases
 from core.blobs import StorageFailed, attempt_key, upload_key
 from core.database import db_now
 from core.ids import DEFAULT_PROJECT, new_id
@@ -40,7 +40,7 @@ def forgotten_express(make_job, claim, sessions, blobs):
     blobs.put(blob, b"1")
     fence = (job_id, taken.attempt, "me")
     with sessions.begin() as session:
-        leases.artifact(session, *fence, name="p", bytes=1, sha256="0", format="npz", blob=blob)
+        attempts.artifact(session, *fence, name="p", bytes=1, sha256="0", format="npz", blob=blob)
         leases.finish(session, *fence, "succeeded")
         session.execute(update(Job).where(Job.id == job_id).values(finished_at=db_now(-7_200)))
     return job_id
