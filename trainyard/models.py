@@ -267,10 +267,20 @@ class Sequential(Built):
         Raises:
             FileExistsError: There is such a file, and `overwrite` is false.
         """
-        files.save(self, Path(filepath), overwrite)
+        files.save_weights(self, Path(filepath), overwrite)
+
+    def save(self, filepath: str | Path, overwrite: bool = True) -> None:
+        """Write the whole model: Keras 1's HDF5 (`.h5`), Keras 3's `.keras`, or ONNX (`.onnx`); see docs/files.md.
+
+        Raises:
+            BadFile: The name ends otherwise.
+            FileExistsError: There is such a file, and `overwrite` is false.
+            Refused: What the model holds cannot be said in such a file.
+        """
+        files.save_model(self, Path(filepath), overwrite)
 
     def load_weights(self, filepath: str | Path, by_name: bool = False, kernels: str = "tensorflow") -> None:
-        """Take the weights of a file, Keras 1's HDF5 or safetensors.
+        """Take the weights of a file: HDF5 of any Keras, `.keras` or safetensors.
 
         Args:
             filepath: The file.
@@ -281,7 +291,7 @@ class Sequential(Built):
             BadFile: It cannot be read.
             JobFailed: It is damaged, or does not fit the model.
         """
-        files.load(self, Path(filepath), by_name, kernels)
+        files.load_weights(self, Path(filepath), by_name, kernels)
 
 
 def _validation(given: Any) -> Json:

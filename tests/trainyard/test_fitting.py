@@ -3,6 +3,7 @@
 import json
 import warnings
 
+import h5py
 import numpy as np
 import pytest
 
@@ -10,7 +11,7 @@ from engine.errors import ShapeMismatch
 from tests.engine.yard import Golden
 from tests.trainyard.small import RNG, X, Y, equal, make
 from trainyard import backend as K
-from trainyard.errors import JobFailed, TrainyardError
+from trainyard.errors import BadFile, JobFailed, TrainyardError
 from trainyard.layers import LSTM, Dense, Dropout, Merge, TimeDistributed
 from trainyard.models import Sequential, model_from_config
 from trainyard.optimizers import SGD
@@ -210,6 +211,22 @@ def test_weights_go_into_files_and_come_back(client, tmp_path, name):
     equal(model.get_weights(), other.get_weights())
     with pytest.raises(FileExistsError):
         model.save_weights(tmp_path / name, overwrite=False)
+
+
+def test_a_whole_model_is_saved_as_what_its_name_says(client, tmp_path):
+    model = make()
+    model.fit(X, Y, nb_epoch=1, verbose=0)
+    model.save(tmp_path / "model.h5")
+    model.save(tmp_path / "model.keras")
+    with h5py.File(tmp_path / "model.h5") as file:
+        assert json.loads(file.attrs["model_config"])["class_name"] == "Sequential"
+        assert "optimizer_weights" in file
+    again = make(seed=8)
+    for name in ("model.h5", "model.keras"):
+        again.load_weights(tmp_path / name)
+        np.testing.assert_allclose(again.predict(X), model.predict(X), rtol=1e-6)
+    with pytest.raises(BadFile, match=r"\.h5"):
+        model.save(tmp_path / "model.pt")
 
 
 def test_large_weights_go_past_the_gateway(client, monkeypatch):
