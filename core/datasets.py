@@ -39,9 +39,11 @@ class Datasets:
             raise NotFound(f"There is no dataset {dataset_id!r}; GET /v1/datasets lists those there are.")
         return dataset
 
-    def page(self, size: int, after: Cursor | None) -> Page[Dataset]:
-        """List datasets, newest first."""
+    def page(self, size: int, after: Cursor | None, sha256: str | None = None) -> Page[Dataset]:
+        """List datasets, newest first; only those whose file has this sha256, where it is given."""
         query = select(Dataset).where(Dataset.project_id == self.project_id)
+        if sha256 is not None:
+            query = query.where(Dataset.sha256 == sha256)
         return cut(self.session, query, Dataset, size, after)
 
     def hold(self, dataset_ids: Iterable[str]) -> None:

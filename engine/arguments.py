@@ -15,6 +15,8 @@ from difflib import get_close_matches
 from functools import cache
 from typing import Annotated, Any, ClassVar, TypeVar, get_args, get_origin
 
+import numpy as np
+
 from engine.errors import BadArgument, within
 from engine.registry import Registry, shown
 
@@ -56,7 +58,8 @@ class Description:
 
     def __post_init__(self) -> None:
         for name, kind in kinds(type(self)).items():
-            object.__setattr__(self, name, _read(kind, self.called.get(name, name), getattr(self, name)))
+            value = _plain(getattr(self, name))
+            object.__setattr__(self, name, _read(kind, self.called.get(name, name), value))
         self.check()
 
     def check(self) -> None:
@@ -85,6 +88,15 @@ class Description:
         return {
             self.called.get(name, name): kind.write(getattr(self, name)) for name, kind in kinds(type(self)).items()
         }
+
+
+def _plain(value: Any) -> Any:
+    """Turn numpy's numbers, which Python callers have, into Python's."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if type(value) in (list, tuple) and any(isinstance(each, np.generic) for each in value):
+        return type(value)(_plain(each) for each in value)
+    return value
 
 
 def _read(kind: Kind, name: str, value: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from engine.arguments import Description, Json, Kind, Shape, Wrong, list_of, one_of
 from engine.errors import BadArgument, BadData, within
 from engine.expressions import Expression, read_expression
+from engine.expressions.python import as_source
 from engine.metrics import ACCURACY, METRICS, Metric, accuracy_for
 from engine.objectives import OBJECTIVES
 from engine.optimizers import AnyOptimizer
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 
 def _loss(value: object) -> str | Expression:
+    value = as_source(value)
     if isinstance(value, str):
         return OBJECTIVES.canonical(value)
     if not isinstance(value, dict | Expression):
@@ -31,6 +33,7 @@ def _loss(value: object) -> str | Expression:
 
 
 def _metric(value: object) -> str | Expression:
+    value = as_source(value)
     if isinstance(value, dict | Expression):
         return read_expression(value)
     if not isinstance(value, str):

@@ -138,7 +138,9 @@ class _Names:
 
     def bear(self, settled: Layer) -> None:
         """Note that a layer bears its name; it may stand twice, but two layers may not share one."""
-        if self.borne.setdefault(settled.name, settled) != settled:
+        # The first of a model also holds the shape of the input, which is none of its own arguments.
+        own = settled if isinstance(settled, Sequential) or settled.transparent else settled.as_later()
+        if self.borne.setdefault(own.name, own) != own:
             raise BadModel(
                 f"Two different layers are named {settled.name!r}. Rename one; a layer that shall stand "
                 "twice must be written the same both times.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import wraps
 from math import prod
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, cast, dataclass_transform
 
@@ -140,6 +141,8 @@ class Layer(Description):
     unwritten: ClassVar[frozenset[str]] = frozenset()
     #: Whether a mask on the input stays on the output; a layer that neither passes masks on nor uses them refuses them.
     supports_masking: ClassVar[bool] = False
+    #: Older names of arguments, and what they are called now.
+    formerly: ClassVar[Mapping[str, str]] = {}
     #: Which arguments are layers themselves, or lists of them.
     holds: ClassVar[tuple[str, ...]] = ()
     #: Whether the layers it holds count as layers of the model it stands in, as a Merge's branches do.
@@ -264,12 +267,27 @@ L = TypeVar("L", bound=Layer)
 LAYERS: Registry[type[Layer]] = Registry("layer")
 
 
+def _by_old_names(cls: type[L]) -> type[L]:
+    """Let Python callers, too, write the names that arguments have in JSON."""
+    names = {called: name for name, called in cls.called.items()} | dict(cls.formerly)
+    if not names:
+        return cls
+    begin = cls.__init__
+
+    @wraps(begin)
+    def init(self: L, *args: Any, **given: Any) -> None:
+        begin(self, *args, **{names.get(key, key): value for key, value in given.items()})
+
+    cls.__init__ = init  # type: ignore[method-assign, assignment]
+    return cls
+
+
 @dataclass_transform(frozen_default=True)
 def layer(*aliases: str) -> Callable[[type[L]], type[L]]:
     """Freeze a layer's class and register it under its own name and Keras 1's `aliases`."""
 
     def add(cls: type[L]) -> type[L]:
-        frozen = dataclass(frozen=True)(cls)
+        frozen = _by_old_names(dataclass(frozen=True)(cls))
         LAYERS.register(cls.__name__, *aliases)(frozen)
         return frozen
 
@@ -298,12 +316,14 @@ class WithInputDim(Layer):
 
 
 def _layers_of(value: Any) -> tuple[Layer, ...]:
-    if not isinstance(value, list | tuple) or not all(isinstance(each, Layer) for each in value):
+    if not isinstance(value, list | tuple):
         raise Wrong
-    return tuple(value)
+    return tuple(_layer_of(each) for each in value)
 
 
 def _layer_of(value: Any) -> Layer:
+    if hasattr(value, "as_layer"):  # a model that is still being built, as it now is
+        value = value.as_layer()
     if not isinstance(value, Layer):
         raise Wrong
     return value

@@ -58,7 +58,7 @@ def run(client: Client, console: Console, name: str, data: Path, epochs: int | N
     """Train an example's job, draw its curves, tell its score, and do what else it has to show."""
     with job_file(name, epochs) as path:
         job = follow.watch(client, console, follow.send(client, console, path, data)["id"])
-    curves(console, client.series(job["id"]))
+    curves(console, client.jobs.metrics(job["id"])["series"])
     follow.tell(console, job)
     if job["state"] == "succeeded" and (HERE / name / "generate.py").exists():
         import_module(f"examples.{name}.generate").show(client, console, job["id"])

@@ -99,7 +99,7 @@ def jobs(
     """List jobs, the newest first."""
     table = Table("job", "name", "state", "done", "numbers", "created", box=None)
     with Client(url) as client:
-        for job in client.jobs(state, limit):
+        for job in client.jobs.list(state, page_size=limit)["items"]:
             done = number((job.get("progress") or {}).get("fraction"))
             percent = "" if done is None else f"{done:.0%}"
             told, made = numbers(job.get("metrics") or {}), job["created_at"]
@@ -111,7 +111,7 @@ def jobs(
 def cancel(job: str, url: Url = None) -> None:
     """Stop a job for good."""
     with Client(url) as client:
-        told = client.act(job, "cancel")
+        told = client.jobs.cancel(job)
     out.print(f"{told['id']} [{STYLES.get(told['state'], 'white')}]{told['state']}[/]", soft_wrap=True)
 
 

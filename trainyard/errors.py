@@ -4,6 +4,9 @@ TrainyardError
 ├── Unreachable     nobody answers at that address
 ├── Refused         the service answered with a problem
 ├── BadFile         a file of the caller's cannot be used
+├── JobFailed       a job did not succeed
+│   └── JobCancelled    it was stopped
+├── Detached        a job runs on without anybody who waits for it here
 ├── YardError       the embedded yard cannot start
 └── Missing         the service's packages are not installed
 """
@@ -22,6 +25,37 @@ class Unreachable(TrainyardError):
 
 class BadFile(TrainyardError):
     """A file of the caller's is missing or does not hold what it should."""
+
+
+class JobFailed(TrainyardError):
+    """A job that was waited for did not succeed.
+
+    Args:
+        job: The job as it ended.
+    """
+
+    def __init__(self, job: Mapping[str, Any]) -> None:
+        self.job = dict(job)
+        error = job.get("error") or {}
+        where = f" at {error['pointer']}" if error.get("pointer") else ""
+        told = f": {error.get('class')}{where}: {error.get('detail')}" if error else ""
+        super().__init__(f"{job['id']} {job['state']}{told or '.'}")
+
+
+class JobCancelled(JobFailed):
+    """A job that was waited for was stopped."""
+
+
+class Detached(TrainyardError):
+    """Nobody waits here any more for a job, which runs on.
+
+    Args:
+        job_id: The job.
+    """
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        super().__init__(f"{job_id} runs on. Come back to it with Sequential.attach({job_id!r}).")
 
 
 class YardError(TrainyardError):

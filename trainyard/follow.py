@@ -22,7 +22,7 @@ def send(client: Client, console: Console, job_file: Path, data_file: Path | Non
         raise BadFile(f"{job_file} refers to $data, but no data file was given; name one with --data.")
     if data_file is not None:
         job = jobfile.with_data(job, upload(client, console, data_file)["id"])
-    sent = client.submit(job)
+    sent = client.jobs.create(job)
     console.print(f"Submitted [bold]{sent['id']}[/] {escape(sent.get('name') or '')}", soft_wrap=True)
     return sent
 
@@ -65,7 +65,7 @@ def fetch(client: Client, console: Console, job_id: str, names: list[str], folde
     Raises:
         BadFile: The job has no artifact of that name.
     """
-    offered = {artifact["name"]: artifact for artifact in client.artifacts(job_id)}
+    offered = {artifact["name"]: artifact for artifact in client.jobs.artifacts(job_id)["items"]}
     if missing := [name for name in names if name not in offered]:
         has = ", ".join(offered) or "none"
         raise BadFile(f"{job_id} has no artifact {missing[0]!r}; it has {has}.")

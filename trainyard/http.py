@@ -1,39 +1,35 @@
-"""The REST client: one method per thing a person asks of the service."""
+"""The REST client: the calls of the contract, and what takes several of them."""
 
+import asyncio
 import hashlib
-import io
-import os
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
-from trainyard.errors import BadFile, TrainyardError, Unreachable
+from trainyard.asking import DEFAULT_URL, PATIENCE, TERMINAL, Asking, Watch, address, credentials, unreachable
+from trainyard.calls import Call, Datasets, Json, Resources, Weights
+from trainyard.errors import TrainyardError, Unreachable
 from trainyard.transfers import ANNOUNCED_BYTES, Moved, described, refusal, send, send_parts
 
-Json = dict[str, Any]
+__all__ = ["DEFAULT_URL", "TERMINAL", "AsyncClient", "Client", "Json"]
 
-TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
-DEFAULT_URL = "http://127.0.0.1:8000"
-
-_TRIES = 4
-_PASSING = frozenset({429, 503})
-_PAUSE_SECONDS = 0.25
-_POLL_SECONDS = (0.1, 1.0)
-_PATIENCE = httpx.Timeout(60, connect=5)
-#: How long the service may take to fetch and read a large file that it has not seen before.
-_COMPLETE = httpx.Timeout(900, connect=5)
-#: How long the service may hold an answer back; less than what silent connections are cut off after.
-_WAIT_SECONDS = 25
+#: By the end of a file's name, what its format is called.
+_WEIGHTS = {".h5": "hdf5", ".hdf5": "hdf5", ".keras": "keras", ".safetensors": "safetensors"}
+#: How long a service that has answered before is waited for when it can no longer be reached.
+_AWAY_SECONDS = 60.0
 
 
-class Client:
+class Client(Resources[Json]):
     """Speaks to one service as one project.
+
+    `client.jobs`, `.datasets`, `.models`, `.weights`, `.predictions`, `.evaluations` and `.system` hold the calls of
+    the REST contract, one method each, which return the answer's JSON.
 
     Args:
         url: Where the service listens; `TRAINYARD_URL`, or else the local yard.
@@ -44,16 +40,14 @@ class Client:
     def __init__(
         self, url: str | None = None, api_key: str | None = None, transport: httpx.BaseTransport | None = None
     ) -> None:
-        self.url = (url or os.environ.get("TRAINYARD_URL") or DEFAULT_URL).rstrip("/")
-        key = api_key or os.environ.get("TRAINYARD_API_KEY")
+        super().__init__(self._json)
+        self.url = address(url)
         self._http = httpx.Client(
-            base_url=self.url,
-            headers={"Authorization": f"Bearer {key}"} if key else {},
-            timeout=_PATIENCE,
-            transport=transport,
+            base_url=self.url, headers=credentials(api_key), timeout=PATIENCE, transport=transport
         )
         # The storage is somebody else: it gets signed URLs, and never the key.
-        self._storage = httpx.Client(timeout=_PATIENCE, transport=transport)
+        self._storage = httpx.Client(timeout=PATIENCE, transport=transport)
+        self._met = False
 
     def __enter__(self) -> Self:
         return self
@@ -61,6 +55,10 @@ class Client:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of all connections."""
         self._http.close()
         self._storage.close()
 
@@ -72,24 +70,40 @@ class Client:
             Refused: The service cannot use what the file holds.
         """
         if path.is_file() and path.stat().st_size > ANNOUNCED_BYTES:
-            return self._announced(path, name or path.stem, moved)
-        with _open(path, moved) as file:
-            form = {"files": {"file": (path.name, file)}, "data": {"name": name or path.stem}}
-            return self._json("POST", "/v1/datasets", **form)
+            told = {"name": name or path.stem, "format": path.suffix.removeprefix(".")}
+            return self._announced(self.datasets, "/v1/datasets", path, told, moved)
+        return self.datasets.create(path, name, moved=moved)
 
-    def _announced(self, path: Path, name: str, moved: Moved | None) -> Json:
+    def upload_weights(self, path: Path, kernels: str = "tensorflow", moved: Moved | None = None) -> Json:
+        """Store a file of weights; a large one past the gateway, where the storage takes it.
+
+        Args:
+            path: The file.
+            kernels: "theano" where convolutions were trained on Theano, whose kernels are flipped.
+            moved: Told how much has gone.
+
+        Raises:
+            BadFile: There is no such file.
+            Refused: The service cannot use what the file holds.
+        """
+        format = _WEIGHTS.get(path.suffix)
+        if format and path.is_file() and path.stat().st_size > ANNOUNCED_BYTES:
+            return self._announced(self.weights, "/v1/weights", path, {"format": format, "kernels": kernels}, moved)
+        return self.weights.create(path, kernels)
+
+    def _announced(
+        self, resource: Datasets[Json] | Weights[Json], at: str, path: Path, told: Json, moved: Moved | None
+    ) -> Json:
         size, sha256 = described(path)
-        told = {"name": name, "format": path.suffix.removeprefix("."), "bytes": size, "sha256": sha256}
-        dataset = self._json("POST", "/v1/datasets", json=told)
-        at = f"/v1/datasets/{dataset['id']}"
+        announced = resource.announce(told | {"bytes": size, "sha256": sha256})
         try:
-            proofs = self._send_file(path, size, at, dataset["upload"], moved)
-            body = {"json": {"parts": proofs}} if proofs else {}
-            return self._json("POST", f"{at}/complete", timeout=_COMPLETE, **body)
+            proofs = self._send_file(path, size, f"{at}/{announced['id']}", announced["upload"], moved)
+            return resource.complete(announced["id"], proofs)
         except BaseException:
             # Nobody will come back to it: better gone now than when it expires.
-            with suppress(TrainyardError):
-                self._send("DELETE", at)
+            if isinstance(resource, Datasets):
+                with suppress(TrainyardError):
+                    resource.delete(announced["id"])
             raise
 
     def _send_file(self, path: Path, size: int, at: str, upload: Json, moved: Moved | None) -> list[Json]:
@@ -104,69 +118,22 @@ class Client:
             send(self._storage, request, path, moved=moved)
         return []
 
-    def submit(self, job: Json) -> Json:
-        """Queue a job; asked twice because an answer was lost, it is still one job."""
-        return self._json("POST", "/v1/jobs", json=job)
-
-    def job(self, job_id: str) -> Json:
-        """Read a job."""
-        return self._json("GET", f"/v1/jobs/{job_id}")
-
-    def jobs(self, state: str | None = None, limit: int = 20) -> list[Json]:
-        """The newest jobs first."""
-        asked: dict[str, str | int] = {"page_size": limit} | ({"state": state} if state else {})
-        items: list[Json] = self._json("GET", "/v1/jobs", params=asked)["items"]
-        return items
-
-    def watch(self, job_id: str, patience_seconds: float = 60.0) -> Iterator[Json]:
+    def watch(self, job_id: str, patience_seconds: float = _AWAY_SECONDS) -> Iterator[Json]:
         """Yield a job each time it has changed, the last time when it has ended.
 
-        The service holds its answer back until there is something to tell. One that is away for less than
-        `patience_seconds` is waited for.
+        A service that is away for less than `patience_seconds` is waited for.
         """
-        etag: str | None = None
-        pause = _POLL_SECONDS[0]
-        away_since: float | None = None
-        while True:
+        watch = Watch(job_id, patience_seconds)
+        while not watch.over:
             try:
-                seen = {"If-None-Match": etag, "Prefer": f"wait={_WAIT_SECONDS}"} if etag else {}
-                answer = self._send("GET", f"/v1/jobs/{job_id}", headers=seen)
-            except Unreachable:
-                away_since = away_since or time.monotonic()
-                if time.monotonic() - away_since > patience_seconds:
-                    raise
-                time.sleep(_POLL_SECONDS[1])
-                continue
-            away_since = None
-            if answer.status_code != 304:
-                etag, pause = answer.headers.get("ETag"), _POLL_SECONDS[0]
-                job: Json = answer.json()
+                job = watch.heard(self._send(watch.call()))
+            except Unreachable as error:
+                watch.missed(error)
+                job = None
+            if job is not None:
                 yield job
-                if job["state"] in TERMINAL:
-                    return
-            if "Preference-Applied" in answer.headers:
-                continue
-            time.sleep(pause)
-            pause = min(pause * 1.5, _POLL_SECONDS[1])
-
-    def act(self, job_id: str, verb: str) -> Json:
-        """Ask for `cancel`, `pause` or `resume`."""
-        return self._json("POST", f"/v1/jobs/{job_id}/{verb}")
-
-    def series(self, job_id: str) -> Json:
-        """The numbers of all epochs so far: a list for each metric."""
-        series: Json = self._json("GET", f"/v1/jobs/{job_id}/metrics")["series"]
-        return series
-
-    def predict(self, job_id: str, x: Any) -> list[Any]:
-        """What a job's trained model gives for some inputs."""
-        y: list[Any] = self._json("POST", "/v1/predictions", json={"job": job_id, "x": x})["y"]
-        return y
-
-    def artifacts(self, job_id: str) -> list[Json]:
-        """What a job has left behind so far."""
-        items: list[Json] = self._json("GET", f"/v1/jobs/{job_id}/artifacts")["items"]
-        return items
+            if not watch.over:
+                time.sleep(watch.pause)
 
     def artifact_url(self, job_id: str, name: str) -> str:
         """Where an artifact can be fetched from."""
@@ -203,58 +170,108 @@ class Client:
             with self._storage.stream("GET", answer.headers["Location"]) as answer:
                 return _written(answer, to, moved)
         except httpx.TransportError as error:
-            raise self._unreachable(error) from error
+            raise unreachable(self.url, error) from error
 
-    def _json(self, method: str, path: str, **request: Any) -> Json:
-        body: Json = self._send(method, path, **request).json()
-        return body
+    def _json(self, call: Call) -> Json:
+        return _read(self._send(call))
 
-    def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
-        if method == "POST":
-            request["headers"] = {"Idempotency-Key": str(uuid.uuid4())} | request.get("headers", {})
-        once = "files" in request  # a second try would send the rest of the file, not all of it
-        attempt = 0
+    def _send(self, call: Call) -> httpx.Response:
+        asking = Asking(call, self.url, _AWAY_SECONDS if self._met else 0.0)
         while True:
-            attempt += 1
-            last = once or attempt == _TRIES
-            try:
-                answer = self._http.request(method, path, **request)
-            except httpx.TransportError as error:
-                if last or isinstance(error, httpx.ConnectError | httpx.UnsupportedProtocol):
-                    raise self._unreachable(error) from error
-            else:
-                if not answer.is_error:
-                    return answer
-                if last or answer.status_code not in _PASSING:
-                    raise refusal(answer)
-            time.sleep(_PAUSE_SECONDS * 2**attempt)
+            with ExitStack() as files:
+                outcome = self._tried(asking.request(files))
+            pause = asking.pause(outcome)
+            if pause is None and isinstance(outcome, httpx.Response):
+                self._met = True
+                return outcome
+            time.sleep(pause or 0.0)
 
-    def _unreachable(self, error: Exception) -> Unreachable:
-        return Unreachable(
-            f"Nobody answers at {self.url} ({error}). Start a yard with `trainyard up`, "
-            "or say where one is with --url or TRAINYARD_URL."
+    def _tried(self, request: Json) -> httpx.Response | httpx.TransportError:
+        try:
+            return self._http.request(**request)
+        except httpx.TransportError as error:
+            return error
+
+
+class AsyncClient(Resources[Awaitable[Json]]):
+    """What `Client` is, for code that awaits: every call of the contract is a coroutine.
+
+    Args:
+        url: Where the service listens; `TRAINYARD_URL`, or else the local yard.
+        api_key: `ty_…`; `TRAINYARD_API_KEY`, or else none.
+        transport: Stands in for the network in tests.
+    """
+
+    def __init__(
+        self, url: str | None = None, api_key: str | None = None, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        super().__init__(self._json)
+        self.url = address(url)
+        self._key = api_key
+        self._http = httpx.AsyncClient(
+            base_url=self.url, headers=credentials(api_key), timeout=PATIENCE, transport=transport
         )
+        self._met = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    async def watch(self, job_id: str, patience_seconds: float = _AWAY_SECONDS) -> AsyncIterator[Json]:
+        """Yield a job each time it has changed, the last time when it has ended; see `Client.watch`."""
+        watch = Watch(job_id, patience_seconds)
+        while not watch.over:
+            try:
+                job = watch.heard(await self._send(watch.call()))
+            except Unreachable as error:
+                watch.missed(error)
+                job = None
+            if job is not None:
+                yield job
+            if not watch.over:
+                await asyncio.sleep(watch.pause)
+
+    async def upload(self, path: Path, name: str | None = None, moved: Moved | None = None) -> Json:
+        """Store a file of arrays as a dataset, in a thread of its own; see `Client.upload`."""
+        return await asyncio.to_thread(self._in_thread, "upload", path, name, moved)
+
+    async def download(self, job_id: str, artifact: Json, folder: Path, moved: Moved | None = None) -> Path:
+        """Fetch an artifact whole, in a thread of its own; see `Client.download`."""
+        fetched = await asyncio.to_thread(self._in_thread, "download", job_id, artifact, folder, moved)
+        return Path(fetched)
+
+    def _in_thread(self, what: str, *arguments: Any) -> Any:
+        with Client(self.url, self._key) as client:
+            return getattr(client, what)(*arguments)
+
+    async def _json(self, call: Call) -> Json:
+        return _read(await self._send(call))
+
+    async def _send(self, call: Call) -> httpx.Response:
+        asking = Asking(call, self.url, _AWAY_SECONDS if self._met else 0.0)
+        while True:
+            with ExitStack() as files:
+                outcome = await self._tried(asking.request(files))
+            pause = asking.pause(outcome)
+            if pause is None and isinstance(outcome, httpx.Response):
+                self._met = True
+                return outcome
+            await asyncio.sleep(pause or 0.0)
+
+    async def _tried(self, request: Json) -> httpx.Response | httpx.TransportError:
+        try:
+            return await self._http.request(**request)
+        except httpx.TransportError as error:
+            return error
 
 
-class _Watched(io.FileIO):
-    """A file that tells how much of it has been read."""
-
-    def __init__(self, path: Path, moved: Moved | None) -> None:
-        super().__init__(path, "rb")
-        self._moved = moved
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        part = super().read(-1 if size is None else size) or b""
-        if self._moved:
-            self._moved(self.tell())
-        return part
-
-
-def _open(path: Path, moved: Moved | None) -> _Watched:
-    try:
-        return _Watched(path, moved)
-    except OSError as error:
-        raise BadFile(f"Cannot read {path}: {error.strerror}.") from error
+def _read(answer: httpx.Response) -> Json:
+    body: Json = answer.json() if answer.content else {}
+    return body
 
 
 def _written(answer: httpx.Response, to: Path, moved: Moved | None) -> str:

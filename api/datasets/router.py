@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from api.arrivals.content import Content, receiving
 from api.arrivals.schemas import CompleteIn
@@ -49,9 +49,14 @@ def create(upload: UploadDep, once: OnceDep, wiring: WiringDep, project_id: Proj
 
 
 @router.get("", response_model=DatasetPage, operation_id="list_datasets")
-def browse(page: PageDep, session: SessionDep, project_id: ProjectDep) -> dict[str, Any]:
+def browse(
+    page: PageDep,
+    session: SessionDep,
+    project_id: ProjectDep,
+    sha256: Annotated[str | None, Query(pattern=r"^[0-9a-f]{64}$", description="Only files with this sha256.")] = None,
+) -> dict[str, Any]:
     """List datasets, newest first."""
-    return listed(Datasets(session, project_id).page(page.size, page.after), DatasetOut.model_validate)
+    return listed(Datasets(session, project_id).page(page.size, page.after, sha256), DatasetOut.model_validate)
 
 
 @router.get("/{dataset_id}", response_model=DatasetOut, operation_id="get_dataset")

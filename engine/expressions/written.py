@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from engine.arguments import Json, Name, Wrong, kind_of
 from engine.errors import BadArgument, within
 from engine.expressions.parsing import Parsed, parse
+from engine.expressions.python import as_source
 from engine.expressions.reading import read_layer
 from engine.expressions.tree import Expression
 from engine.registry import shown
@@ -38,7 +39,7 @@ class Written:
 
     @classmethod
     def read(cls: type[W], value: Any) -> W:
-        """Read `{"source": …[, "name": …]}`, or a bare text that begins with `lambda` or `def`.
+        """Read `{"source": …[, "name": …]}`, a bare text that begins with `lambda` or `def`, or a Python function.
 
         Raises:
             Wrong: It is no function at all.
@@ -46,6 +47,7 @@ class Written:
         """
         if isinstance(value, cls):
             return value
+        value = as_source(value)
         if isinstance(value, list | tuple) and value and isinstance(value[0], str):
             raise BadArgument(BYTECODE)
         if isinstance(value, str):

@@ -120,6 +120,7 @@ class Merge(Layer):
     tensor_indices: Nothing = None
 
     called = {"declared_shape": "output_shape"}
+    formerly = {"dot_axis": "dot_axes"}
     unwritten = frozenset({"node_indices", "tensor_indices"})
     holds = ("layers",)
     transparent = True

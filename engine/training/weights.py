@@ -10,13 +10,11 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.drawing import draw
 from engine.files import archive, hdf5, memory, tensors
 from engine.files.layout import groups
-from engine.initializations import initialize
-from engine.layer import Weight
 from engine.model import Sequential
 from engine.optimizers import Optimizer
-from engine.spreads import Start
 
 Weights = dict[str, NDArray[Any]]
 #: How much the weights inside a `.keras` may take: themselves and an optimizer's slots, and so many bytes of structure.
@@ -26,24 +24,7 @@ ROOM_BESIDE = 16 * 2**20
 
 def initial(model: Sequential, seed: int) -> Weights:
     """Draw every weight; each draw depends on the seed and the weight's place alone."""
-    drawn = {}
-    for index, each in enumerate(model.all_weights):
-        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 0, index])))
-        parts = [_started(init, shape, rng, each) for init, shape in each.parts()]
-        drawn[each.name] = np.concatenate(parts, -1) * np.float32(each.scale)
-    return drawn
-
-
-def _started(init: Start, shape: tuple[int, ...], rng: np.random.Generator, weight: Weight) -> NDArray[Any]:
-    if isinstance(init, str):
-        return initialize(init, shape, rng, weight.dim_ordering)
-    if weight.filters_lead:
-        filters, channels, *window = shape
-        drawn = init.draw((*window, channels, filters), rng)
-        drawn = np.moveaxis(drawn, (-1, -2), (0, 1))
-    else:
-        drawn = init.draw(shape, rng)
-    return np.ascontiguousarray(drawn, dtype=np.float32)
+    return draw(model.all_weights, seed)
 
 
 def load(path: Path, model: Sequential, kernels: str, by_name: bool, into: str | None) -> Weights:

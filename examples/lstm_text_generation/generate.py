@@ -25,7 +25,8 @@ def written(client: Client, job_id: str, seed: str = SEED, length: int = LENGTH)
     texts = dict.fromkeys(TEMPERATURES, seed)
     for _ in range(length):
         windows = [[ALPHABET.index(each) for each in text[-WINDOW:]] for text in texts.values()]
-        chances = np.array(client.predict(job_id, {"to_categorical": windows, "nb_classes": len(ALPHABET)}))
+        x = {"to_categorical": windows, "nb_classes": len(ALPHABET)}
+        chances = np.array(client.predictions.create({"job": job_id, "x": x})["y"])
         for row, temperature in zip(chances, TEMPERATURES, strict=True):
             texts[temperature] += ALPHABET[sampled(row, temperature, rng)]
     return texts

@@ -252,3 +252,15 @@ def test_an_upload_sent_again_with_its_key_is_stored_once(client, problem):
     assert again.headers["idempotency-replayed"] == "true"
     assert len(client.get("/v1/datasets").json()["items"]) == 1
     problem(send(b"a\n2\n"), 422)
+
+
+def test_a_dataset_is_found_by_what_its_file_holds(client, upload):
+    contents = [npz(x=X), npz(x=X + 1)]
+    first, *_ = [upload("x.npz", each).json()["id"] for each in contents]
+    sha256 = hashlib.sha256(contents[0]).hexdigest()
+
+    found = client.get("/v1/datasets", params={"sha256": sha256}).json()
+
+    assert [each["id"] for each in found["items"]] == [first]
+    assert client.get("/v1/datasets", params={"sha256": "0" * 64}).json()["items"] == []
+    assert client.get("/v1/datasets", params={"sha256": "short"}).status_code == 422

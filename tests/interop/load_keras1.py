@@ -5,7 +5,7 @@ then `KERAS_BACKEND=theano THEANO_FLAGS=floatX=float32 python load_keras1.py FOL
 TensorFlow's, and the backend is Theano, so they are turned around first.
 """
 
-# ruff: noqa: UP010, UP031, F401, N812  # it is read by Python 3.6, and Keras 1 itself calls its backend K
+# ruff: noqa: UP010, UP031, F401  # it is read by Python 3.6, and Keras 1 itself calls its backend K
 from __future__ import print_function
 
 import glob

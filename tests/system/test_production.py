@@ -55,7 +55,7 @@ def datasets(clients, tmp_path_factory):
 def trained(clients, datasets):
     """Both models, submitted through one gateway and watched through the other."""
     one, other = clients
-    sent = {name: one.submit(MODELS[name].job(dataset, EPOCHS))["id"] for name, dataset in datasets.items()}
+    sent = {name: one.jobs.create(MODELS[name].job(dataset, EPOCHS))["id"] for name, dataset in datasets.items()}
     with ThreadPoolExecutor() as pool:
         seen = pool.map(lambda job_id: list(other.watch(job_id)), sent.values())
         return dict(zip(sent, seen, strict=True))
@@ -102,7 +102,7 @@ def test_a_model_is_trained_from_end_to_end(name, trained, clients, send, tmp_pa
     assert states == ["queued", "running", "succeeded"]
 
     for client in clients:
-        weights = next(each for each in client.artifacts(job["id"]) if each["name"] == "weights.h5")
+        weights = next(each for each in client.jobs.artifacts(job["id"])["items"] if each["name"] == "weights.h5")
         path = client.download(job["id"], weights, tmp_path / client.url[-5:])
         with h5py.File(path) as file:
             assert len(file.attrs["layer_names"]) > 0

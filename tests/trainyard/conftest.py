@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from tests.trainyard.yards import UpCommand
+from trainyard import session
+from trainyard.http import Client
 
 
 @pytest.fixture(scope="session")
@@ -34,3 +36,11 @@ def data_file(tmp_path):
     path = tmp_path / "points.npz"
     np.savez(path, x=x, y=(x[:, :3].argmax(1)))
     return path
+
+
+@pytest.fixture
+def client(yard, monkeypatch):
+    """The service that every model of a test is trained by."""
+    with Client(yard.url) as client:
+        monkeypatch.setitem(session._current, "client", client)
+        yield client

@@ -46,7 +46,7 @@ def test_an_example_shows_its_curve_and_states_its_score(url):
 
 def test_every_example_has_a_job_a_page_and_data_and_is_told_of():
     told = (HERE / "README.md").read_text()
-    assert set(NAMES) == {path.parent.name for path in HERE.glob("*/README.md")} - {"sequential"}
+    assert set(NAMES) == {path.parent.name for path in HERE.glob("*/README.md")} - {"sequential", "seed"}
     for name in sorted(set(NAMES) - {"digits"}):
         assert f"[{name}]({name})" in told
         assert f"make example NAME={name}" in (HERE / name / "README.md").read_text()

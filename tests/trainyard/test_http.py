@@ -26,8 +26,8 @@ class Service:
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch):
-    monkeypatch.setattr("trainyard.http._PAUSE_SECONDS", 0.0)
-    monkeypatch.setattr("trainyard.http._POLL_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr("trainyard.asking._PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr("trainyard.asking._POLL_SECONDS", (0.0, 0.0))
     monkeypatch.delenv("TRAINYARD_URL", raising=False)
     monkeypatch.delenv("TRAINYARD_API_KEY", raising=False)
 
@@ -43,7 +43,7 @@ def job(state, **more):
 def test_a_job_whose_answer_was_lost_is_asked_for_again_with_the_same_key():
     service = Service(httpx.ReadError("gone"), httpx.Response(201, json=job("queued")))
     with make_client(service) as client:
-        assert client.submit({"seed": 1}) == job("queued")
+        assert client.jobs.create({"seed": 1}) == job("queued")
 
     first, second = service.requests
     assert first.headers["Idempotency-Key"] == second.headers["Idempotency-Key"]
@@ -53,8 +53,8 @@ def test_a_job_whose_answer_was_lost_is_asked_for_again_with_the_same_key():
 def test_two_submissions_have_two_keys():
     service = Service(*[httpx.Response(201, json=job("queued"))] * 2)
     with make_client(service) as client:
-        client.submit({})
-        client.submit({})
+        client.jobs.create({})
+        client.jobs.create({})
 
     assert len({request.headers["Idempotency-Key"] for request in service.requests}) == 2
 
@@ -62,7 +62,7 @@ def test_two_submissions_have_two_keys():
 def test_a_service_that_is_busy_is_asked_again_but_not_for_ever():
     service = Service(*[httpx.Response(503, json={"title": "Busy"})] * 10)
     with make_client(service) as client, pytest.raises(Refused, match=r"Busy \(503\)"):
-        client.job("job_1")
+        client.jobs.get("job_1")
 
     assert len(service.requests) == 4
 
@@ -75,7 +75,7 @@ def test_a_refusal_shows_each_pointer_and_detail_once():
     }
     service = Service(httpx.Response(422, json=problem))
     with make_client(service) as client, pytest.raises(Refused) as refusal:
-        client.submit({})
+        client.jobs.create({})
 
     assert str(refusal.value).splitlines() == [
         "The model cannot be built (422)",
@@ -86,13 +86,13 @@ def test_a_refusal_shows_each_pointer_and_detail_once():
 def test_an_answer_that_is_no_problem_is_still_a_refusal():
     service = Service(httpx.Response(502, text="<html>bad gateway"))
     with make_client(service) as client, pytest.raises(Refused, match="bad gateway"):
-        client.job("job_1")
+        client.jobs.get("job_1")
 
 
 def test_nobody_there_says_where_it_looked_and_what_to_do():
     service = Service(httpx.ConnectError("refused"))
     with make_client(service, url="http://there:1") as client, pytest.raises(Unreachable) as error:
-        client.job("job_1")
+        client.jobs.get("job_1")
 
     assert "http://there:1" in str(error.value)
     assert "trainyard up" in str(error.value)
@@ -103,7 +103,7 @@ def test_the_key_and_the_address_come_from_the_environment(monkeypatch):
     monkeypatch.setenv("TRAINYARD_API_KEY", "ty_secret")
     service = Service(httpx.Response(200, json=job("queued")))
     with make_client(service) as client:
-        client.job("job_1")
+        client.jobs.get("job_1")
 
     assert str(service.requests[0].url) == "http://there:1/v1/jobs/job_1"
     assert service.requests[0].headers["Authorization"] == "Bearer ty_secret"
@@ -123,7 +123,7 @@ def test_watching_asks_only_for_what_changed_and_stops_at_the_end():
 
 
 def test_watching_lets_the_service_hold_its_answer_back_and_does_not_pause_then(monkeypatch):
-    monkeypatch.setattr("trainyard.http._POLL_SECONDS", (0.0, 3_600.0))
+    monkeypatch.setattr("trainyard.asking._POLL_SECONDS", (0.0, 3_600.0))
     monkeypatch.setattr("trainyard.http.time.sleep", lambda seconds: seconds == 0 or pytest.fail("it pauses"))
     service = Service(
         httpx.Response(200, json=job("queued"), headers={"ETag": '"1"'}),
@@ -163,14 +163,16 @@ def test_an_upload_tells_how_far_it_is_and_carries_the_name(tmp_path):
     assert b"x" * 200_000 in body
 
 
-def test_an_upload_is_never_sent_half(tmp_path):
+def test_an_upload_that_broke_off_is_sent_again_whole_and_with_the_same_key(tmp_path):
     path = tmp_path / "numbers.npz"
-    path.write_bytes(b"x")
-    service = Service(httpx.ReadError("gone"))
-    with make_client(service) as client, pytest.raises(Unreachable):
-        client.upload(path)
+    path.write_bytes(b"x" * 200_000)
+    service = Service(httpx.ReadError("gone"), httpx.Response(201, json={"id": "ds_1"}))
+    with make_client(service) as client:
+        assert client.upload(path) == {"id": "ds_1"}
 
-    assert len(service.requests) == 1
+    first, second = service.requests
+    assert first.headers["Idempotency-Key"] == second.headers["Idempotency-Key"]
+    assert all(b"x" * 200_000 in request.content for request in service.requests)
 
 
 def test_an_upload_of_nothing_names_the_file(tmp_path):

@@ -21,7 +21,7 @@ def small_scale(monkeypatch):
     monkeypatch.setattr("trainyard.http.ANNOUNCED_BYTES", 9)
     monkeypatch.setattr("trainyard.transfers._CHUNK", 4)
     monkeypatch.setattr("trainyard.transfers._PAUSE_SECONDS", 0.0)
-    monkeypatch.setattr("trainyard.http._PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr("trainyard.asking._PAUSE_SECONDS", 0.0)
     monkeypatch.delenv("TRAINYARD_URL", raising=False)
     monkeypatch.setenv("TRAINYARD_API_KEY", "ty_secret")
 

@@ -160,15 +160,15 @@ def test_letting_go_of_a_job_says_how_to_come_back(run, submit, monkeypatch):
 
 def test_paused_and_resumed_over_http_a_job_ends_with_the_same_bits(client, submit):
     calm, disturbed = submit(job(nb_epoch=60)), submit(job(nb_epoch=60))
-    wait_until(lambda: (client.job(disturbed)["progress"] or {}).get("step"))
-    client.act(disturbed, "pause")
-    wait_until(lambda: client.job(disturbed)["state"] != "pausing")
-    if client.job(disturbed)["state"] == "paused":
-        client.act(disturbed, "resume")
+    wait_until(lambda: (client.jobs.get(disturbed)["progress"] or {}).get("step"))
+    client.jobs.pause(disturbed)
+    wait_until(lambda: client.jobs.get(disturbed)["state"] != "pausing")
+    if client.jobs.get(disturbed)["state"] == "paused":
+        client.jobs.resume(disturbed)
     hashes = []
     for job_id in (calm, disturbed):
         assert list(client.watch(job_id))[-1]["state"] == "succeeded"
-        hashes.append({each["name"]: each["sha256"] for each in client.artifacts(job_id)}["weights.h5"])
+        hashes.append({each["name"]: each["sha256"] for each in client.jobs.artifacts(job_id)["items"]}["weights.h5"])
 
     assert hashes[0] == hashes[1]
 
@@ -281,7 +281,7 @@ def test_the_example_is_a_job_the_service_accepts(client, tmp_path):
         }
     from trainyard import jobfile
 
-    sent = client.submit(jobfile.with_data(jobfile.read(folder / "job.json"), client.upload(path)["id"]))
+    sent = client.jobs.create(jobfile.with_data(jobfile.read(folder / "job.json"), client.upload(path)["id"]))
     done = list(client.watch(sent["id"]))[-1]
     assert done["state"] == "succeeded"
     assert done["evaluation"]["acc"] > 0.95

@@ -1,0 +1,248 @@
+"""Keras 1's callbacks: those that the service runs in the training, and those that run here as epochs are heard of.
+
+`EarlyStopping`, `ReduceLROnPlateau`, `ModelCheckpoint` and `LearningRateScheduler` run on the service, in the moment
+they are about. A `Callback` of your own runs here, some time after each epoch.
+"""
+
+from __future__ import annotations
+
+import csv
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.callbacks import CALLBACKS
+from engine.callbacks import Callback as Served
+from engine.callbacks import LearningRateScheduler as _Rates
+from engine.callbacks import ModelCheckpoint as _Checkpoint
+from engine.filenames import fill
+from trainyard.errors import TrainyardError
+from trainyard.history import History as History
+from trainyard.names import finder, names_of
+
+if TYPE_CHECKING:
+    from trainyard.models import Sequential
+
+Logs = Mapping[str, float]
+
+_find = finder(CALLBACKS, __name__)
+__all__ = sorted({*names_of(CALLBACKS), "CSVLogger", "Callback", "History", "LambdaCallback"})
+
+
+def __getattr__(name: str) -> Any:
+    return _find(name)
+
+
+class Callback:
+    """Something of your own that hears of a training: override what it shall hear.
+
+    It is told of epochs once the service has told of them here, so it can watch and keep, but neither stop nor change
+    the training. `fit_generator` draws every epoch here, and heeds `model.stop_training`.
+    """
+
+    model: Sequential
+    params: Mapping[str, Any]
+
+    def set_params(self, params: Mapping[str, Any]) -> None:
+        """Take what the training was asked for."""
+        self.params = params
+
+    def set_model(self, model: Sequential) -> None:
+        """Take the model; its weights are those from before the training until that has ended."""
+        self.model = model
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Hear that the job is queued."""
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Hear of an epoch, before its end is told of."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Hear the numbers of an epoch that is done."""
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """Hear that the job has succeeded."""
+
+    def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Is never called: batches are not told of one by one."""
+
+    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Is never called: batches are not told of one by one."""
+
+
+class LambdaCallback(Callback):
+    """Calls functions: `LambdaCallback(on_epoch_end=lambda epoch, logs: …)`."""
+
+    def __init__(
+        self,
+        on_epoch_begin: Callable[[int, Logs | None], Any] | None = None,
+        on_epoch_end: Callable[[int, Logs | None], Any] | None = None,
+        on_batch_begin: Callable[[int, Logs | None], Any] | None = None,
+        on_batch_end: Callable[[int, Logs | None], Any] | None = None,
+        on_train_begin: Callable[[Logs | None], Any] | None = None,
+        on_train_end: Callable[[Logs | None], Any] | None = None,
+    ) -> None:
+        for name, function in list(locals().items()):
+            if name != "self" and function is not None:
+                setattr(self, name, function)
+
+
+class CSVLogger(Callback):
+    """Writes a row for each epoch: its number, and its logs by name.
+
+    Args:
+        filename: The file.
+        separator: What stands between two columns.
+        append: Whether what the file has already stays.
+    """
+
+    def __init__(self, filename: str, separator: str = ",", append: bool = False) -> None:
+        self.filename, self.separator, self.append = filename, separator, append
+        self._names: list[str] | None = None
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Begin the file."""
+        if not self.append:
+            Path(self.filename).write_text("")
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Write the row, after a head where the file has none."""
+        logs = logs or {}
+        path = Path(self.filename)
+        if self._names is None:
+            self._names = sorted(logs)
+        fresh = not path.exists() or not path.stat().st_size
+        with path.open("a", newline="") as file:
+            writer = csv.writer(file, delimiter=self.separator)
+            if fresh:
+                writer.writerow(["epoch", *self._names])
+            writer.writerow([epoch, *(logs.get(name, "") for name in self._names)])
+
+
+class LearningRateScheduler:
+    """Sets the learning rate of every epoch.
+
+    Args:
+        schedule: A function of the epoch, counted from 0, which is asked here for all of them beforehand; or the rates
+            themselves, as a list or as `{epoch: rate from then on}`.
+    """
+
+    def __init__(self, schedule: Callable[[int], float] | Sequence[float] | Mapping[int, float]) -> None:
+        self.schedule = schedule
+
+    def served(self, nb_epoch: int) -> list[Served]:
+        """Write it as the table that the service takes."""
+        schedule = self.schedule
+        if callable(schedule):
+            schedule = [float(schedule(epoch)) for epoch in range(nb_epoch)]
+        return [_Rates(schedule)] if schedule else []  # type: ignore[arg-type]
+
+
+class ModelCheckpoint(Callback):
+    """Keeps the weights after epochs: on the service as they come, and here at the end.
+
+    Args:
+        filepath: Where to; `{epoch:02d}` and `{val_loss:.2f}` stand for the epoch (from 0) and any log.
+        monitor: The log that is watched with `save_best_only`.
+        verbose: Taken for compatibility.
+        save_best_only: Whether only a better epoch is kept.
+        save_weights_only: Taken for compatibility: weights are what is kept.
+        mode: Whether less or more is better; "auto" goes by the name.
+        period: Every how many epochs it looks.
+    """
+
+    def __init__(
+        self,
+        filepath: str,
+        monitor: str = "val_loss",
+        verbose: int = 0,
+        save_best_only: bool = False,
+        save_weights_only: bool = False,
+        mode: str = "auto",
+        period: int = 1,
+    ) -> None:
+        path = Path(filepath)
+        self.folder, self._name = path.parent, path.name
+        self._epochs: list[tuple[int, Logs]] = []
+        rest = (monitor, verbose, save_best_only, save_weights_only, mode, period)
+        self.checkpoint = _Checkpoint(self._name, *rest)
+
+    def served(self, nb_epoch: int) -> list[Served]:
+        """Write it as what the service runs."""
+        return [self.checkpoint]
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Note under which name the weights may have been kept."""
+        self._epochs.append((epoch, dict(logs or {})))
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """Fetch what was kept."""
+        client, job = self.model.client, self.model.kept.job
+        wanted = {fill(self._name, epoch, dict(each)) for epoch, each in self._epochs}
+        for artifact in client.jobs.artifacts(str(job))["items"]:
+            if artifact["name"] in wanted:
+                client.download(str(job), artifact, self.folder)
+
+
+class Hearing:
+    """The callbacks of one training, sorted by where they run.
+
+    Args:
+        callbacks: As they were given.
+        nb_epoch: How many epochs there will be.
+
+    Raises:
+        TrainyardError: One is none.
+    """
+
+    def __init__(self, callbacks: Sequence[Any] | None, nb_epoch: int) -> None:
+        self.served: list[Served] = []
+        self.ours: list[Callback] = []
+        #: Where the files belong that a callback of the service keeps.
+        self.folders: dict[int, Path] = {}
+        self._histories: list[History] = []
+        for each in callbacks or ():
+            if isinstance(each, History):
+                self._histories.append(each)
+            elif isinstance(each, Served):
+                self.served.append(each)
+            elif hasattr(each, "served"):
+                self.served += each.served(nb_epoch)
+            elif not isinstance(each, Callback):
+                raise TrainyardError(f"A callback is made by one of `trainyard.callbacks`, but got {each!r}.")
+            if isinstance(each, Callback):
+                self.ours.append(each)
+                if isinstance(each, ModelCheckpoint):
+                    self.folders[id(each.checkpoint)] = each.folder
+                _warn_of_batches(each)
+
+    def begin(self, model: Sequential, params: Mapping[str, Any]) -> None:
+        """Tell that a training begins."""
+        model.stop_training = False
+        for each in self.ours:
+            each.set_model(model)
+            each.set_params(params)
+            each.on_train_begin({})
+
+    def epoch(self, epoch: int, logs: Logs) -> None:
+        """Tell of an epoch."""
+        for each in self.ours:
+            each.on_epoch_begin(epoch, {})
+            each.on_epoch_end(epoch, logs)
+
+    def end(self, history: History) -> None:
+        """Tell that the training has ended, and how it went."""
+        for given in self._histories:
+            given.take(history)
+        for each in self.ours:
+            each.on_train_end({})
+
+
+def _warn_of_batches(callback: Callback) -> None:
+    for name in ("on_batch_begin", "on_batch_end"):
+        if name in vars(callback) or getattr(type(callback), name) is not getattr(Callback, name):
+            warnings.warn(
+                f"`{name}` of {type(callback).__name__} is never called: batches are not told of one by one.",
+                stacklevel=5,
+            )

@@ -1,0 +1,322 @@
+"""Keras 1's Sequential: built here, trained on the service."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from trainyard import files, generators, keeping, running
+from trainyard.arrays import Array
+from trainyard.built import Built
+from trainyard.calls import Json
+from trainyard.following import Following, check_interrupt
+from trainyard.history import History, read
+from trainyard.http import Client
+from trainyard.running import Options, data, scored
+
+__all__ = ["Sequential", "model_from_config", "model_from_json"]
+
+Scores = float | list[float]
+
+
+class Sequential(Built):
+    """A linear stack of layers, in Keras 1's words.
+
+    Layers, shapes and numbers of parameters are told here; whatever needs a tensor is a job on the service, and the
+    methods wait for its end. The model's weights stay there, and come here only when they are asked for.
+
+    Args:
+        layers: The layers, of which the first declares the shape of its input.
+        name: What the model is called; made from a counter when absent.
+        client: The service that trains it; the one of `trainyard.connect` when absent.
+    """
+
+    @classmethod
+    def attach(cls, job_id: str, client: Client | None = None, verbose: int = 1, on_interrupt: str = "ask") -> Self:
+        """Come back to a job: wait for its end, and return its model with the weights and the history that it has left.
+
+        Args:
+            job_id: `job_…`.
+            client: The service that has it.
+            verbose: What is shown meanwhile, as in `fit`.
+            on_interrupt: What Ctrl-C does, as in `fit`.
+
+        Raises:
+            JobFailed: It did not succeed.
+            Detached: It was let go of.
+        """
+        check_interrupt(on_interrupt)
+        made = cls(client=client)
+        definition = made.client.jobs.get(job_id)["definition"]
+        model = cls.from_config(definition["model"]["config"], client)
+        if compiled := definition.get("compile"):
+            model.compile(**compiled)
+        job = Following(model.client, job_id, verbose, on_interrupt=on_interrupt).to_the_end()
+        keeping.keep_job(model, job_id, goes_on="fit" in definition)
+        model.seed, model.fits, model.trained_compile = job["seed"], int("fit" in definition), compiled
+        model.history = read(model.client.jobs.metrics(job_id), model=model, job=job_id, params=definition.get("fit"))
+        return model
+
+    # -- training -----------------------------------------------------------------------------
+
+    def fit(
+        self,
+        x: Any,
+        y: Any,
+        batch_size: int = 32,
+        nb_epoch: int = 10,
+        verbose: int = 1,
+        callbacks: Sequence[Any] | None = None,
+        validation_split: float = 0.0,
+        validation_data: Sequence[Any] | None = None,
+        shuffle: bool | str = True,
+        class_weight: Mapping[int, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        *,
+        on_interrupt: str = "ask",
+        name: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        checkpoint: Mapping[str, Any] | None = None,
+        limits: Mapping[str, Any] | None = None,
+    ) -> History:
+        """Train the model for epochs, and wait for the end; a second `fit` goes on from the first, optimizer and all.
+
+        Arrays are sent once: what the project has already is only named. A connection that breaks is waited for.
+
+        Args:
+            x: The inputs: one array, a list of one for each input, or an object by input name.
+            y: The targets.
+            batch_size: Samples in an update.
+            nb_epoch: The epoch to stop before, counted from 0.
+            verbose: 0 shows nothing, 1 a bar (lines where there is no terminal or notebook), 2 a line for each epoch.
+            callbacks: Those of `trainyard.callbacks`.
+            validation_split: Share of the samples, the last ones, that are held out.
+            validation_data: `(x, y)` or `(x, y, sample_weight)` to judge by after every epoch.
+            shuffle: Whether each epoch has an order of its own; "batch" shuffles whole batches.
+            class_weight: Weight of each class in the loss.
+            sample_weight: Weight of each sample, or of each step with the temporal mode.
+            initial_epoch: The epoch to begin with.
+            on_interrupt: What Ctrl-C does: "ask" (where there is a terminal; elsewhere it detaches), "detach" lets the
+                job run on, to be come back to with `attach`, "cancel" stops it.
+            name: What the job is called; the model's name when absent.
+            labels: What jobs can be listed by.
+            checkpoint: How often the full state is kept, such as `{"every_seconds": 30}`.
+            limits: When it is stopped whatever it does, such as `{"seconds": 3600}`.
+
+        Raises:
+            EngineError: The data does not fit the model; nothing was sent.
+            JobFailed: The job did not succeed.
+            Detached: It was let go of, and runs on.
+        """
+        part = scored("fit", x, y, sample_weight)
+        part |= {"batch_size": batch_size, "nb_epoch": nb_epoch, "initial_epoch": initial_epoch, "shuffle": shuffle}
+        part |= {"validation_split": validation_split, "verbose": verbose}
+        if validation_data is not None:
+            part["validation_data"] = _validation(validation_data)
+        if class_weight is not None:
+            part["class_weight"] = {str(key): float(value) for key, value in class_weight.items()}
+        job = {"name": name or self.name, "labels": labels, "checkpoint": checkpoint, "limits": limits}
+        given = {key: value for key, value in job.items() if value is not None}
+        self.history = running.fit(self, part, callbacks, verbose, Options(on_interrupt, given))
+        return self.history
+
+    def evaluate(self, x: Any, y: Any, batch_size: int = 32, verbose: int = 1, sample_weight: Any = None) -> Scores:
+        """Return the loss, or a list of the loss and the metrics, averaged over the samples.
+
+        Raises:
+            EngineError: The data does not fit the model; nothing was sent.
+            JobFailed: The job did not succeed.
+        """
+        part = scored("evaluate", x, y, sample_weight) | {"batch_size": batch_size}
+        return self._scores(running.evaluate(self, part, verbose))
+
+    def predict(self, x: Any, batch_size: int = 32, verbose: int = 0) -> Array:
+        """Return the outputs, `(n, ...)`; the model need not be compiled.
+
+        Raises:
+            EngineError: The data does not fit the model; nothing was sent.
+            JobFailed: The job did not succeed.
+        """
+        return running.predict(self, {"x": data(x, "predict_x"), "batch_size": batch_size}, verbose)
+
+    def predict_proba(self, x: Any, batch_size: int = 32, verbose: int = 1) -> Array:
+        """Return the outputs, as probabilities; the service warns where one is none."""
+        part = {"x": data(x, "predict_x"), "batch_size": batch_size, "method": "predict_proba"}
+        return running.predict(self, part, verbose)
+
+    def predict_classes(self, x: Any, batch_size: int = 32, verbose: int = 1) -> Array:
+        """Return the class of each output: that of its largest value, or whether the only one is above a half."""
+        part = {"x": data(x, "predict_x"), "batch_size": batch_size, "method": "predict_classes"}
+        return running.predict(self, part, verbose)
+
+    def _scores(self, logs: Mapping[str, float]) -> Scores:
+        values = [logs[name] for name in self.metrics_names]
+        return values if len(values) > 1 else values[0]
+
+    def reset_states(self) -> None:
+        """Have stateful layers forget; every job begins so, and this says that it is meant."""
+        self.remembers = False
+
+    # -- batch by batch -----------------------------------------------------------------------
+
+    def train_on_batch(
+        self, x: Any, y: Any, class_weight: Mapping[int, float] | None = None, sample_weight: Any = None
+    ) -> Scores:
+        """Do one update, and return the loss, or the loss and the metrics, from before it.
+
+        Each is a small job that goes on from the one before it, so that updates come in order and exactly once.
+        """
+        generators.check_forgets(self, "train_on_batch")
+        rows = running.rows_of(scored("fit", x, y))
+        logs = self.fit(x, y, rows, 1, 0, shuffle=False, class_weight=class_weight, sample_weight=sample_weight).history
+        return self._scores({name: values[-1] for name, values in logs.items()})
+
+    def test_on_batch(self, x: Any, y: Any, sample_weight: Any = None) -> Scores:
+        """Return the loss, or the loss and the metrics, of one batch."""
+        return self.evaluate(x, y, running.rows_of(scored("evaluate", x, y)), 0, sample_weight)
+
+    def predict_on_batch(self, x: Any) -> Array:
+        """Return the outputs of one batch."""
+        return self.predict(x, running.rows_of({"x": data(x, "predict_x")}))
+
+    def fit_generator(
+        self,
+        generator: Iterator[Any],
+        samples_per_epoch: int,
+        nb_epoch: int,
+        verbose: int = 1,
+        callbacks: Sequence[Any] | None = None,
+        validation_data: Any = None,
+        nb_val_samples: int | None = None,
+        class_weight: Mapping[int, float] | None = None,
+        max_q_size: int = 10,
+        nb_worker: int = 1,
+        pickle_safe: bool = False,
+        initial_epoch: int = 0,
+    ) -> History:
+        """Train on what a generator yields here, `(x, y)` or `(x, y, sample_weight)`, a batch at a time.
+
+        The batches of an epoch are drawn, sent as one dataset and trained on in their order, by a job that goes on from
+        the one of the epoch before; so no more than one epoch is in memory.
+
+        Args:
+            generator: Yields batches for ever.
+            samples_per_epoch: An epoch ends when it has seen as many.
+            nb_epoch: The epoch to stop before, counted from 0.
+            verbose: 0 shows nothing, 1 and 2 a line for each epoch.
+            callbacks: Those of `trainyard.callbacks`, which run here between two epochs.
+            validation_data: `(x, y[, sample_weight])`, or a generator of them.
+            nb_val_samples: How many samples are drawn of a generator to judge by after every epoch.
+            class_weight: Weight of each class in the loss.
+            max_q_size: Taken for compatibility; batches are drawn by this thread, when they are due.
+            nb_worker: Taken for compatibility.
+            pickle_safe: Taken for compatibility.
+            initial_epoch: The epoch to begin with.
+
+        Raises:
+            TrainyardError: The generator ended, or yields something else.
+        """
+        fitting = generators.Fitting(self, class_weight, validation_data, nb_val_samples)
+        self.history = fitting.run(generator, samples_per_epoch, range(initial_epoch, nb_epoch), callbacks, verbose)
+        return self.history
+
+    def evaluate_generator(
+        self,
+        generator: Iterator[Any],
+        val_samples: int,
+        max_q_size: int = 10,
+        nb_worker: int = 1,
+        pickle_safe: bool = False,
+    ) -> Scores:
+        """Return what `evaluate` does, over batches that a generator yields until there are `val_samples`."""
+        batch = generators.drawn(generator, val_samples)
+        return self.evaluate(batch.x, batch.y, batch.sizes[0], 0, batch.sample_weight)
+
+    def predict_generator(
+        self,
+        generator: Iterator[Any],
+        val_samples: int,
+        max_q_size: int = 10,
+        nb_worker: int = 1,
+        pickle_safe: bool = False,
+    ) -> Array:
+        """Return the outputs for batches that a generator yields, of inputs or of `(x, y)`, `val_samples` rows."""
+        batch = generators.drawn(generator, val_samples, targets=False)
+        return self.predict(batch.x, batch.sizes[0])[:val_samples]
+
+    # -- weights ------------------------------------------------------------------------------
+
+    def get_weights(self) -> list[Array]:
+        """Return all weights, layer by layer, in Keras 1's order."""
+        return keeping.in_order(self)
+
+    def set_weights(self, weights: Iterable[Array]) -> None:
+        """Set all weights, in the order of `get_weights`; what the optimizer has gathered is left behind.
+
+        Raises:
+            TrainyardError: They are not as many, or not of the shapes, that there are.
+        """
+        keeping.put(self, weights)
+
+    def save_weights(self, filepath: str | Path, overwrite: bool = True) -> None:
+        """Write the weights as Keras 1's HDF5, or as safetensors if the name ends so.
+
+        Raises:
+            FileExistsError: There is such a file, and `overwrite` is false.
+        """
+        files.save_weights(self, Path(filepath), overwrite)
+
+    def save(self, filepath: str | Path, overwrite: bool = True) -> None:
+        """Write the whole model: Keras 1's HDF5 (`.h5`), Keras 3's `.keras`, or ONNX (`.onnx`); see docs/files.md.
+
+        Raises:
+            BadFile: The name ends otherwise.
+            FileExistsError: There is such a file, and `overwrite` is false.
+            Refused: What the model holds cannot be said in such a file.
+        """
+        files.save_model(self, Path(filepath), overwrite)
+
+    def load_weights(self, filepath: str | Path, by_name: bool = False, kernels: str = "tensorflow") -> None:
+        """Take the weights of a file: HDF5 of any Keras, `.keras` or safetensors.
+
+        Args:
+            filepath: The file.
+            by_name: Whether layers are found by their names, and those that the file lacks stay as they are.
+            kernels: "theano" where convolutions were trained on Theano, whose kernels are flipped.
+
+        Raises:
+            BadFile: It cannot be read.
+            JobFailed: It is damaged, or does not fit the model.
+        """
+        files.load_weights(self, Path(filepath), by_name, kernels)
+
+
+def _validation(given: Any) -> Json:
+    if isinstance(given, Mapping):
+        return scored("validation", given["x"], given["y"], given.get("sample_weight")) | {
+            key: given[key] for key in ("batch_size",) if key in given
+        }
+    if not isinstance(given, list | tuple) or len(given) not in (2, 3):
+        raise ValueError("`validation_data` must be (x, y) or (x, y, sample_weight).")
+    return scored("validation", *given)
+
+
+def model_from_config(config: Mapping[str, Any]) -> Sequential:
+    """Make a model of Keras's object, `{"class_name": "Sequential", "config": [...]}`.
+
+    Raises:
+        DefinitionError: It is no model; `where` points at what is wrong.
+    """
+    return Sequential.from_definition(config)
+
+
+def model_from_json(json_string: str) -> Sequential:
+    """Make a model of what `to_json` writes.
+
+    Raises:
+        DefinitionError: It is no model; `where` points at what is wrong.
+    """
+    return Sequential.from_definition(json.loads(json_string))
