@@ -103,7 +103,11 @@ class Dataset(Base):
     """Uploaded, named arrays."""
 
     __tablename__ = "datasets"
-    __table_args__ = (Index("ix_datasets_page", "project_id", "created_at", "id"),)
+    __table_args__ = (
+        Index("ix_datasets_page", "project_id", "created_at", "id"),
+        # A client that is about to upload asks whether the bytes are there already.
+        Index("ix_datasets_sha256", "project_id", "sha256", "created_at", "id"),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     project_id: Mapped[str] = project_key()
