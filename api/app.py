@@ -92,7 +92,15 @@ class App(FastAPI):
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Make a gateway, from the environment unless told otherwise."""
-    app = App(title="Trainyard", version=our_version("0"), lifespan=_lifespan, telemetry=telemetry())
+    # FastAPI's own pages load their scripts from elsewhere; ours come with the dashboard.
+    app = App(
+        title="Trainyard",
+        version=our_version("0"),
+        lifespan=_lifespan,
+        telemetry=telemetry(),
+        docs_url=None,
+        redoc_url=None,
+    )
     meters = app.state.meters = Meters()
     wiring = app.state.wiring = wire(settings or get_settings(), meters)
     app.state.dashboard = Dashboard(DIST, wiring.bucket)

@@ -1,4 +1,4 @@
-"""The dashboard's pages: files that are the same for everybody, served before anybody is asked for a key."""
+"""The dashboard and the API's own page: files that are the same for everybody, served before anybody needs a key."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 from api.watching import is_known
 from core.buckets import Bucket
 
-INDEX = "index.html"
+INDEX, DOCS = "index.html", "docs.html"
 #: How a file may lie there once more, smallest first.
 ENCODINGS = {"br": ".br", "gzip": ".gz"}
 #: All that a build makes; what machines know of types differs.
@@ -22,7 +22,7 @@ TYPES = {
     ".svg": "image/svg+xml",
     ".woff2": "font/woff2",
 }
-#: A name with a hash never means anything else; the page that names them is asked for each time.
+#: A name with a hash never means anything else; pages, which name them, are asked for each time.
 FOREVER, EACH_TIME = "public, max-age=31536000, immutable", "no-cache"
 #: Where AWS itself answers, if the storage has no other address.
 AWS = "https://*.amazonaws.com"
@@ -30,7 +30,7 @@ UNBUILT = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Trainya
 <h1>The dashboard has not been built</h1>
 <p>The gateway runs; only these pages are missing. Build them with <code>make install</code>, or with
 <code>python -m dashboard</code>, and load this page again.</p>
-<p>The API describes itself at <a href="/docs">/docs</a>.</p></html>
+<p>The API describes itself at <a href="/openapi.json">/openapi.json</a>.</p></html>
 """
 
 router = APIRouter(include_in_schema=False)
@@ -72,7 +72,7 @@ def read_assets(dist: Path) -> Iterator[tuple[str, Asset]]:
         for encoding, suffix in ENCODINGS.items():
             if (small := path.with_name(path.name + suffix)).exists():
                 bodies[encoding] = small.read_bytes()
-        cache = EACH_TIME if name == INDEX else FOREVER
+        cache = EACH_TIME if path.suffix == ".html" else FOREVER
         yield name, Asset(TYPES[path.suffix], cache, bodies, hashlib.sha256(content).hexdigest()[:20])
 
 
@@ -92,7 +92,7 @@ class Dashboard:
 
     def find(self, name: str) -> Asset | None:
         """Look a file up; what was built since the last time is found without a restart."""
-        if name == INDEX or name not in self.assets:
+        if name in (INDEX, DOCS) or name not in self.assets:
             self._refresh()
         return self.assets.get(name)
 
@@ -111,7 +111,8 @@ class Dashboard:
             "script-src": "'self'",
             "style-src": "'self'",
             "font-src": "'self'",
-            "img-src": "'self'",
+            # Swagger's own icons are written into its style.
+            "img-src": "'self' data:",
             "connect-src": connect,
             "base-uri": "'none'",
             "form-action": "'none'",
@@ -133,8 +134,18 @@ class Dashboard:
 @router.api_route("/", methods=["GET", "HEAD"])
 async def page(request: Request) -> Response:
     """Answer with the page that all the dashboard happens on."""
+    return _page(request, INDEX)
+
+
+@router.api_route("/docs", methods=["GET", "HEAD"])
+async def docs(request: Request) -> Response:
+    """Answer with the API's description of itself, to read and to try out."""
+    return _page(request, DOCS)
+
+
+def _page(request: Request, name: str) -> Response:
     dashboard: Dashboard = request.app.state.dashboard
-    found = dashboard.find(INDEX)
+    found = dashboard.find(name)
     if found is None:
         return Response(UNBUILT, 404, dashboard.headers, "text/html")
     return found.answer(request, dashboard.headers)

@@ -9,7 +9,7 @@ const COMPRESSIBLE = /\.(html|js|css|svg)$/;
 await rm(OUT, { recursive: true, force: true });
 await mkdir(OUT);
 const { metafile } = await build({
-  entryPoints: ["src/main.tsx", "src/icon.svg"],
+  entryPoints: ["src/main.tsx", "src/docs.ts", "src/icon.svg"],
   bundle: true,
   format: "esm",
   splitting: true,
@@ -32,13 +32,19 @@ const named = (pattern) => `/${built.find((path) => pattern.test(path))}`;
 // What the first page imports is fetched beside it, and not after it.
 const [first] = Object.entries(metafile.outputs).filter(([, { entryPoint }]) => entryPoint === "src/main.tsx");
 const ahead = first[1].imports.filter(({ kind }) => kind === "import-statement").map(({ path }) => path.slice(OUT.length + 1));
-const page = (await readFile("src/index.html", "utf8"))
-  .replace("{script}", named(/^assets\/main-\w+\.js$/))
-  .replace("{style}", named(/^assets\/main-\w+\.css$/))
-  .replace("{font}", named(/^assets\/inter-.*\.woff2$/))
-  .replace("{ahead}", ahead.map((path) => `<link rel="modulepreload" href="/${path}">`).join("\n"))
-  .replace("{icon}", named(/^assets\/icon-\w+\.svg$/));
-await writeFile(`${OUT}/index.html`, page);
+const parts = {
+  script: named(/^assets\/main-\w+\.js$/),
+  style: named(/^assets\/main-\w+\.css$/),
+  font: named(/^assets\/inter-.*\.woff2$/),
+  ahead: ahead.map((path) => `<link rel="modulepreload" href="/${path}">`).join("\n"),
+  icon: named(/^assets\/icon-\w+\.svg$/),
+  "docs-script": named(/^assets\/docs-\w+\.js$/),
+  "docs-style": named(/^assets\/docs-\w+\.css$/),
+};
+for (const name of ["index.html", "docs.html"]) {
+  const page = await readFile(`src/${name}`, "utf8");
+  await writeFile(`${OUT}/${name}`, page.replace(/{([\w-]+)}/g, (_, part) => parts[part]));
+}
 
 for (const entry of await readdir(OUT, { recursive: true })) {
   if (!COMPRESSIBLE.test(entry)) continue;

@@ -18,6 +18,7 @@ def dist(tmp_path):
     assets = tmp_path / "dist" / "assets"
     assets.mkdir(parents=True)
     (assets.parent / "index.html").write_bytes(PAGE)
+    (assets.parent / "docs.html").write_bytes(PAGE)
     (assets / "main-A1.js").write_bytes(SCRIPT)
     (assets / "main-A1.js.gz").write_bytes(gzip.compress(SCRIPT))
     (assets / "main-A1.js.br").write_bytes(b"small")
@@ -38,7 +39,7 @@ def test_the_page_is_asked_for_each_time_and_its_parts_once(served):
     assert part.headers["cache-control"] == "public, max-age=31536000, immutable"
 
 
-@pytest.mark.parametrize("path", ["/", "/assets/main-A1.js"])
+@pytest.mark.parametrize("path", ["/", "/docs", "/assets/main-A1.js"])
 def test_what_a_browser_has_is_not_sent_again(served, path):
     tag = served.get(path).headers["etag"]
     again = served.get(path, headers={"If-None-Match": tag})

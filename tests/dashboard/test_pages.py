@@ -171,3 +171,13 @@ def test_the_list_is_narrowed_by_state_label_and_text(url, submit, open_page):
     page.get_by_role("link", name="Show all jobs").click()
     expect(rows.first).to_be_visible()
     expect(page.get_by_label("Search")).to_have_value("")
+
+
+def test_the_api_tells_of_itself_and_nothing_comes_from_elsewhere(url, open_page):
+    page = open_page(f"{url}/docs")
+    expect(page.locator(".opblock-summary-path").first).to_be_visible()
+    expect(page.locator("#operations-jobs-submit_job, [id^=operations-jobs]").first).to_be_visible()
+
+    asked = page.evaluate("performance.getEntriesByType('resource').map(each => each.name)")
+    assert asked
+    assert all(each.startswith((url, "data:")) for each in asked)
