@@ -54,6 +54,14 @@ class Orphans:
         after = self._take_turn()
         if after is None:
             return []
+        try:
+            return self._turn(after)
+        except Exception:
+            # Whoever looks next need not wait as if we had died.
+            self._next(after, self._settings.sweep_seconds)
+            raise
+
+    def _turn(self, after: str) -> list[str]:
         page = self._blobs.page(ROOT, after, PAGE)
         removed = self._sweep(page)
         if len(page) == PAGE:

@@ -17,6 +17,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
 from core.database import open_sessions
+from core.orphans import TURN_SECONDS
 from core.settings import Settings
 from core.tables import TERMINAL, Job
 from core.unit import reading
@@ -44,8 +45,9 @@ SETTINGS = {
 TOPOLOGY: dict[str, Any] = {"proxied": True, "settings": SETTINGS, "gateway": "tests.chaos.gateway"}
 #: With no job ended for so long, the run is over and those left are lost.
 STUCK_SECONDS = 180.0
-#: By then what no row points at is older than the grace set above, and the sweep has come round.
-SWEEP_SECONDS = 90.0
+#: By then what no row points at is older than the grace set above, and the sweep has come round, even if whoever had
+#: the turn was killed in it.
+SWEEP_SECONDS = TURN_SECONDS + 60.0
 #: Whether there is a sweep of the storage.
 SWEPT = "orphan_grace_seconds" in Settings.model_fields
 #: Shares of jobs that their caller cancels, or pauses and resumes.

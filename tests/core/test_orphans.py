@@ -211,7 +211,9 @@ def test_of_two_reapers_one_looks(make_orphans, blobs, monkeypatch):
     first.look()
 
 
-def test_a_turn_that_failed_is_taken_again_later(make_orphans, blobs, left, due, settled, monkeypatch):
+def test_a_turn_that_failed_is_taken_again_at_the_next_look(
+    make_orphans, blobs, due, settled, monkeypatch, look, settings
+):
     blobs.put(dataset_key(DEFAULT_PROJECT, "ds_gone"), b"1")
     settled()
     orphans = make_orphans()
@@ -220,6 +222,7 @@ def test_a_turn_that_failed_is_taken_again_later(make_orphans, blobs, left, due,
         with pytest.raises(StorageFailed):
             orphans.look()
     assert orphans.look() == [], "not at once: the storage is down for a while"
+    assert look(select(Sweep.name).where(Sweep.due_at <= db_now(settings.sweep_seconds))), "nor as if we had died"
     due()
     assert len(orphans.look()) == 1
 

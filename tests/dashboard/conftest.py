@@ -7,7 +7,8 @@ from tests.trainyard.yards import UpCommand
 PATIENCE_MS = 30_000
 
 
-@pytest.fixture(scope="session")
+#: Of the package, not the session: while Playwright is on, no other test of the process can run a loop.
+@pytest.fixture(scope="package")
 def browser():
     path = stage.chromium()
     if path is None:
@@ -17,7 +18,7 @@ def browser():
         yield browser
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def yard(browser, tmp_path_factory):
     up = UpCommand(tmp_path_factory.mktemp("dashboard") / "yard")
     assert up.url
@@ -25,7 +26,7 @@ def yard(browser, tmp_path_factory):
     up.end()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def url(yard):
     return yard.url
 

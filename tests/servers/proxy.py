@@ -33,10 +33,12 @@ class Proxy:
         self.target, self.network = port, Network.WELL
         self._loop = asyncio.new_event_loop()
         self._open: set[asyncio.StreamWriter] = set()
-        self._server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0))
-        self.port: int = self._server.sockets[0].getsockname()[1]
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._thread.start()
+        # There, for this thread may be in a loop of its own: Playwright's is.
+        starting = asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = asyncio.run_coroutine_threadsafe(starting, self._loop).result()
+        self.port: int = self._server.sockets[0].getsockname()[1]
 
     def behave(self, network: Network) -> None:
         """Change how it behaves; what hung before is reset, as by a router that has lost its memory."""
