@@ -43,8 +43,8 @@ class Fitting(Protocol):
         """Keep the weights, or the whole model, as an artifact called `name`."""
         ...
 
-    def leave(self, name: str, text: str) -> None:
-        """Leave a text as an artifact called `name`."""
+    def leave(self, name: str, content: bytes) -> None:
+        """Leave a file as an artifact called `name`."""
         ...
 
 

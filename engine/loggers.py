@@ -1,15 +1,21 @@
-"""Keras 1's callbacks that write down how a fit went: one leaves a table, the others add nothing."""
+"""Keras 1's callbacks that write down how a fit went: some leave a file, the others add nothing."""
 
 from __future__ import annotations
 
 import csv
 import io
+import time
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from engine.arguments import Json, Kind, Wrong, one_of
+from engine.arguments import CountInt, Json, Kind, Wrong, one_of
 from engine.callbacks import CALLBACKS, Callback, Fitting, History, Logs
+from engine.errors import BadArgument
 from engine.filenames import check_name
+from engine.files import events
+
+#: How the names of TensorBoard's files begin, by which it finds them.
+EVENTS = "events.out.tfevents."
 
 
 def _separator(value: Any) -> str:
@@ -54,7 +60,52 @@ class CSVLogger(Callback):
         rows = [["epoch", *state["columns"]], *zip(history["epoch"], *series, strict=True)]
         text = io.StringIO()
         csv.writer(text, delimiter=self.separator).writerows(rows)
-        fitting.leave(self.filename, text.getvalue())
+        fitting.leave(self.filename, text.getvalue().encode())
+
+
+@CALLBACKS.register("TensorBoard")
+@dataclass(frozen=True)
+class TensorBoard(Callback):
+    """Writes the logs of every epoch as scalars for TensorBoard, into a file that the job leaves when its fit ends.
+
+    Args:
+        log_dir: Taken for compatibility: the file is an artifact, called `events.out.tfevents.…`.
+        histogram_freq: 0; histograms of activations and weights are not written.
+        write_graph: Taken for compatibility: the model is drawn by the dashboard, and no graph is written.
+        write_images: False; weights are not written as images.
+    """
+
+    log_dir: str = "./logs"
+    histogram_freq: CountInt = 0
+    write_graph: bool = True
+    write_images: bool = False
+
+    def check(self) -> None:
+        """Refuse what would be more than scalars."""
+        for name, none in (("histogram_freq", 0), ("write_images", False)):
+            if value := getattr(self, name):
+                raise BadArgument(
+                    f"TensorBoard writes scalars only, so `{name}` must be {str(none).lower()}, but got "
+                    f"{str(value).lower()}. ModelCheckpoint keeps the weights of every epoch.",
+                    f"/{name}",
+                )
+
+    def begin(self) -> dict[str, Any]:
+        """Note the time; files of several fits in one folder follow one another by it."""
+        return {"began": time.time(), "ended": []}
+
+    def epoch_end(self, state: dict[str, Any], epoch: int, logs: Logs, fitting: Fitting) -> None:
+        """Note the time."""
+        state["ended"].append(time.time())
+
+    def fit_end(self, state: dict[str, Any], history: History, fitting: Fitting) -> None:
+        """Write the file."""
+        if not state["ended"]:
+            return
+        names = list(history["series"])
+        logs = [dict(zip(names, values, strict=True)) for values in zip(*history["series"].values(), strict=True)]
+        epochs = zip(state["ended"], history["epoch"], logs, strict=True)
+        fitting.leave(f"{EVENTS}{int(state['began']):010d}.trainyard", events.written(state["began"], epochs))
 
 
 @dataclass(frozen=True)

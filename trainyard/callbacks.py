@@ -1,7 +1,7 @@
 """Keras 1's callbacks: those that the service runs in the training, and those that run here as epochs are heard of.
 
-`EarlyStopping`, `ReduceLROnPlateau`, `ModelCheckpoint` and `LearningRateScheduler` run on the service, in the moment
-they are about. A `Callback` of your own runs here, some time after each epoch.
+`EarlyStopping`, `ReduceLROnPlateau`, `ModelCheckpoint`, `TensorBoard` and `LearningRateScheduler` run on the service,
+in the moment they are about. A `Callback` of your own runs here, some time after each epoch.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from engine.callbacks import Callback as Served
 from engine.callbacks import LearningRateScheduler as _Rates
 from engine.callbacks import ModelCheckpoint as _Checkpoint
 from engine.filenames import fill
+from engine.loggers import EVENTS
+from engine.loggers import TensorBoard as _Scalars
 from trainyard.errors import TrainyardError
 from trainyard.history import History as History
 from trainyard.names import finder, names_of
@@ -139,7 +141,34 @@ class LearningRateScheduler:
         return [_Rates(schedule)] if schedule else []  # type: ignore[arg-type]
 
 
-class ModelCheckpoint(Callback):
+class _Fetched(Callback):
+    """Runs on the service, and brings home at the end the files that it has left there.
+
+    Args:
+        described: What the service runs.
+        folder: Where the files go.
+    """
+
+    def __init__(self, described: Served, folder: Path) -> None:
+        self.described, self.folder = described, folder
+
+    def served(self, nb_epoch: int) -> list[Served]:
+        """Write it as what the service runs."""
+        return [self.described]
+
+    def is_wanted(self, name: str) -> bool:
+        """Tell whether an artifact may be one of its files."""
+        raise NotImplementedError(f"{type(self).__name__} says which files are its own")
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """Fetch what was kept."""
+        client, job = self.model.client, self.model.kept.job
+        for artifact in client.jobs.artifacts(str(job))["items"]:
+            if self.is_wanted(artifact["name"]):
+                client.download(str(job), artifact, self.folder)
+
+
+class ModelCheckpoint(_Fetched):
     """Keeps the weights after epochs: on the service as they come, and here at the end.
 
     Args:
@@ -163,26 +192,38 @@ class ModelCheckpoint(Callback):
         period: int = 1,
     ) -> None:
         path = Path(filepath)
-        self.folder, self._name = path.parent, path.name
-        self._epochs: list[tuple[int, Logs]] = []
         rest = (monitor, verbose, save_best_only, save_weights_only, mode, period)
-        self.checkpoint = _Checkpoint(self._name, *rest)
-
-    def served(self, nb_epoch: int) -> list[Served]:
-        """Write it as what the service runs."""
-        return [self.checkpoint]
+        super().__init__(_Checkpoint(path.name, *rest), path.parent)
+        self._name = path.name
+        self._epochs: list[tuple[int, Logs]] = []
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Note under which name the weights may have been kept."""
         self._epochs.append((epoch, dict(logs or {})))
 
-    def on_train_end(self, logs: Logs | None = None) -> None:
-        """Fetch what was kept."""
-        client, job = self.model.client, self.model.kept.job
-        wanted = {fill(self._name, epoch, dict(each)) for epoch, each in self._epochs}
-        for artifact in client.jobs.artifacts(str(job))["items"]:
-            if artifact["name"] in wanted:
-                client.download(str(job), artifact, self.folder)
+    def is_wanted(self, name: str) -> bool:
+        """Tell whether it is the name of one of the epochs."""
+        return any(fill(self._name, epoch, dict(each)) == name for epoch, each in self._epochs)
+
+
+class TensorBoard(_Fetched):
+    """Writes the logs of every epoch as scalars for TensorBoard: on the service, and into a folder here at the end.
+
+    Args:
+        log_dir: Where to.
+        histogram_freq: 0; histograms are not written.
+        write_graph: Taken for compatibility: the model is drawn by the dashboard.
+        write_images: False; weights are not written as images.
+    """
+
+    def __init__(
+        self, log_dir: str = "./logs", histogram_freq: int = 0, write_graph: bool = True, write_images: bool = False
+    ) -> None:
+        super().__init__(_Scalars(log_dir, histogram_freq, write_graph, write_images), Path(log_dir))
+
+    def is_wanted(self, name: str) -> bool:
+        """Tell whether it is named as TensorBoard's files are."""
+        return name.startswith(EVENTS)
 
 
 class Hearing:
@@ -213,8 +254,8 @@ class Hearing:
                 raise TrainyardError(f"A callback is made by one of `trainyard.callbacks`, but got {each!r}.")
             if isinstance(each, Callback):
                 self.ours.append(each)
-                if isinstance(each, ModelCheckpoint):
-                    self.folders[id(each.checkpoint)] = each.folder
+                if isinstance(each, _Fetched):
+                    self.folders[id(each.described)] = each.folder
                 _warn_of_batches(each)
 
     def begin(self, model: Sequential, params: Mapping[str, Any]) -> None:

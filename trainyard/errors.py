@@ -8,7 +8,7 @@ TrainyardError
 │   └── JobCancelled    it was stopped
 ├── Detached        a job runs on without anybody who waits for it here
 ├── YardError       the embedded yard cannot start
-└── Missing         the service's packages are not installed
+└── Missing         packages of an extra are not installed
 """
 
 from collections.abc import Mapping
@@ -63,12 +63,20 @@ class YardError(TrainyardError):
 
 
 class Missing(TrainyardError):
-    """Packages that only the service needs are not installed."""
+    """Packages are not installed that only one of the extras brings.
 
-    def __init__(self, package: str | None) -> None:
+    Args:
+        package: What was looked for; all that the extra brings when absent.
+        use: What needs it.
+        extra: The extra.
+    """
+
+    def __init__(
+        self, package: str | None, use: str = "This command runs the service itself", extra: str = "worker"
+    ) -> None:
         super().__init__(
-            f"This command runs the service itself and needs {package or 'its packages'}, which is not "
-            "installed here. Install it with: pip install 'trainyard[worker]'"
+            f"{use} and needs {package or 'its packages'}, which is not installed here. Install it with: "
+            f"pip install 'trainyard[{extra}]'"
         )
 
 

@@ -223,9 +223,10 @@ class _Beside:
         """Keep the weights as they now are."""
         self._model.save_weights(self._folder / name)
 
-    def leave(self, name: str, text: str) -> None:
-        """Leave a text."""
-        (self._folder / name).write_text(text)
+    def leave(self, name: str, content: bytes) -> None:
+        """Leave a file."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        (self._folder / name).write_bytes(content)
 
     def epoch_begin(self, epoch: int) -> None:
         """Ask all before an epoch."""

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from trainyard import files, generators, keeping, running
 from trainyard.arrays import Array
 from trainyard.built import Built
 from trainyard.calls import Json
+from trainyard.errors import Missing
 from trainyard.following import Following, check_interrupt
 from trainyard.history import History, read
 from trainyard.http import Client
 from trainyard.running import Options, data, scored
+
+if TYPE_CHECKING:
+    from engine.training.modules import Module
 
 __all__ = ["Sequential", "model_from_config", "model_from_json"]
 
@@ -278,6 +282,21 @@ class Sequential(Built):
             Refused: What the model holds cannot be said in such a file.
         """
         files.save_model(self, Path(filepath), overwrite)
+
+    def to_torch(self) -> Module:
+        """Return the model, with the weights as they now are, as a `torch.nn.Module` of its own.
+
+        It computes here as the service does when it predicts, and needs `trainyard[torch]`. Its
+        parameters are called `layer/weight`.
+
+        Raises:
+            Missing: torch is not installed.
+        """
+        try:
+            from engine.training.modules import Module
+        except ModuleNotFoundError as error:
+            raise Missing(error.name, "`to_torch` computes here", "torch") from error
+        return Module(self.settled, keeping.weights_of(self))
 
     def load_weights(self, filepath: str | Path, by_name: bool = False, kernels: str = "tensorflow") -> None:
         """Take the weights of a file: HDF5 of any Keras, `.keras` or safetensors.

@@ -193,17 +193,21 @@ class Loader:
         )
 
     def _column(self, array: Array, wanted: Input) -> Column:
-        indices = wanted.layer is not None and wanted.layer.natural_dtype == "int32"  # others compute with numbers
-        dtype = torch.int64 if indices and wanted.dtype in ("int32", "int64", "uint8") else torch.float32
         rows = array.reshape(as_rows(array.shape))
         if wanted.layer is not None:
             wanted.layer.check_values(rows)
-        return Column(rows, dtype, self.device)
+        return Column(rows, dtype_of(wanted), self.device)
 
     def _targets(self, array: Array) -> Column:
         if self.compiled and self.compiled.loss == "sparse_categorical_crossentropy":
             _check_labels(array, self.model.placed[-1].output_shape[-1])
         return Column(array.reshape(as_rows(array.shape)), torch.float32, self.device)
+
+
+def dtype_of(wanted: Input) -> torch.dtype:
+    """Return the type in which an input is computed with."""
+    indices = wanted.layer is not None and wanted.layer.natural_dtype == "int32"  # others compute with numbers
+    return torch.int64 if indices and wanted.dtype in ("int32", "int64", "uint8") else torch.float32
 
 
 def class_weights(targets: Array, weights: dict[int, float]) -> Array:

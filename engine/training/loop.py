@@ -164,10 +164,10 @@ class Training(Stored):
         if self._watcher:
             self._watcher.artifact(name, lambda path: self.save_weights(path, "hdf5"))
 
-    def leave(self, name: str, text: str) -> None:
-        """Leave a text as an artifact."""
+    def leave(self, name: str, content: bytes) -> None:
+        """Leave a file as an artifact."""
         if self._watcher:
-            self._watcher.artifact(name, lambda path: path.write_text(text))
+            self._watcher.artifact(name, lambda path: path.write_bytes(content))
 
     # -- fit ----------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """Keras 1's callbacks: when they stop, reduce, keep and warn."""
 
 import json
+import time
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from engine.callbacks import CALLBACKS, EarlyStopping, LearningRateScheduler, ModelCheckpoint, ReduceLROnPlateau
 from engine.errors import BadArgument
+from tests.engine.event_files import events_in
 from tests.engine.yard import GOLDEN, Golden, Notebook, training
 
 
@@ -26,7 +28,7 @@ class Fake:
     def keep(self, name: str, full: bool) -> None:
         self.kept.append(name)
 
-    def leave(self, name: str, text: str) -> None:
+    def leave(self, name: str, content: bytes) -> None:
         self.kept.append(name)
 
 
@@ -209,6 +211,62 @@ def test_the_csv_logger_holds_what_the_callbacks_before_it_have_logged(tmp_path)
     )
 
     assert table_of(book, tmp_path / "log.csv")[0] == ["epoch", "loss", "lr", "val_loss"]
+
+
+def board(**config):
+    return {"class_name": "TensorBoard", "config": config}
+
+
+def epochs_of(book, path):
+    (name,) = [each for each in book.artifacts if each.startswith("events.out.tfevents.")]
+    book.artifacts[name](path / name)
+    return events_in((path / name).read_bytes())
+
+
+def test_tensorboard_s_file_holds_the_logs_of_every_epoch(tmp_path):
+    run, book = logged("ReduceLROnPlateau", board(log_dir="./logs", write_graph=False)), Notebook()
+    before = time.time()
+    run.fit(book)
+
+    head, *epochs = epochs_of(book, tmp_path)
+
+    assert head.version == "brain.Event:2"
+    assert [each.step for each in epochs] == [0, 1, 2]
+    assert set(epochs[0].scalars) == {"loss", "val_loss", "lr"}
+    for name, series in run.history["series"].items():
+        assert [each.scalars[name] for each in epochs] == [float(np.float32(value)) for value in series]
+    times = [head.time, *(each.time for each in epochs)]
+    assert times == sorted(times)
+    assert before - 60 < times[0] <= times[-1] <= time.time()
+
+
+def test_a_resumed_fit_leaves_the_whole_of_tensorboard_s_file_with_the_times_of_its_first_epochs(tmp_path):
+    first, book = logged(board(), nb_epoch=2), Notebook()
+    first.fit(book)
+    _, *begun = epochs_of(book, tmp_path)
+    first.phase = "fit"
+    first.save(tmp_path / "checkpoint")
+    run, book = logged(board()), Notebook()
+    run.restore(tmp_path / "checkpoint")
+    run.fit(book)
+
+    _, *epochs = epochs_of(book, tmp_path)
+
+    assert [each.step for each in epochs] == [0, 1, 2]
+    assert epochs[:2] == begun
+
+
+def test_a_fit_without_epochs_leaves_tensorboard_no_file():
+    run, book = logged(board(), nb_epoch=0), Notebook()
+    run.fit(book)
+    assert not book.artifacts
+
+
+@pytest.mark.parametrize(("name", "value"), [("histogram_freq", 1), ("write_images", True)])
+def test_tensorboard_refuses_what_is_more_than_scalars(name, value):
+    with pytest.raises(BadArgument, match=f"`{name}` must be .* but got {str(value).lower()}") as refusal:
+        logged(board(**{name: value}))
+    assert refusal.value.where == f"/fit/callbacks/0/config/{name}"
 
 
 @pytest.mark.parametrize("name", ["BaseLogger", "History", "ProgbarLogger"])

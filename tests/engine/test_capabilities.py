@@ -55,7 +55,7 @@ def test_capabilities_are_json_and_name_aliases():
     assert told["losses"]["mean_squared_error"]["aliases"] == ["MSE", "mse"]
     assert told["metrics"]["accuracy"]["aliases"] == ["acc"]
     acting = {"CSVLogger", "EarlyStopping", "LearningRateScheduler", "ModelCheckpoint", "ReduceLROnPlateau"}
-    assert set(told["callbacks"]) == acting | {"BaseLogger", "History", "ProgbarLogger"}
+    assert set(told["callbacks"]) == acting | {"TensorBoard", "BaseLogger", "History", "ProgbarLogger"}
 
 
 def test_capabilities_tell_what_preprocessing_and_augmentation_take():

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from engine.callbacks import CALLBACKS
+from engine.errors import BadArgument
+from tests.engine.event_files import events_in
 from tests.trainyard.small import X, Y, make
 from trainyard.callbacks import (
     Callback,
@@ -16,6 +18,7 @@ from trainyard.callbacks import (
     LearningRateScheduler,
     ModelCheckpoint,
     ReduceLROnPlateau,
+    TensorBoard,
 )
 from trainyard.errors import TrainyardError
 from trainyard.models import Sequential
@@ -115,6 +118,37 @@ def test_with_a_generator_the_service_s_callbacks_run_here_and_do_the_same(clien
     history = model.fit_generator(batches(), 32, 20, 0, callbacks=[EarlyStopping("loss", patience=1), kept])
     assert history.epoch == [0, 1, 2]
     assert [path.name for path in (tmp_path / "kept").iterdir()] == ["w.0.h5"]
+
+
+def test_tensorboard_s_file_comes_home_to_its_folder(client, tmp_path):
+    history = make().fit(X, Y, nb_epoch=2, verbose=0, callbacks=[TensorBoard(str(tmp_path / "logs"))])
+    (path,) = (tmp_path / "logs").iterdir()
+    assert path.name.startswith("events.out.tfevents.")
+    assert scalars_of(path) == series_of(history)
+    assert path.name in {each["name"] for each in client.jobs.artifacts(history.job)["items"]}
+
+
+def test_with_a_generator_tensorboard_s_file_is_written_here(client, tmp_path):
+    board = TensorBoard(str(tmp_path / "some" / "logs"))
+    history = make().fit_generator(batches(), 32, 2, 0, callbacks=[board])
+    (path,) = (tmp_path / "some" / "logs").iterdir()
+    assert scalars_of(path) == series_of(history)
+
+
+def series_of(history):
+    """A history as a file holds it, whose numbers have fewer bits."""
+    series = history.history.items()
+    return {name: [float(np.float32(each)) for each in values] for name, values in series}
+
+
+def scalars_of(path):
+    _, *epochs = events_in(path.read_bytes())
+    return {name: [each.scalars[name] for each in epochs] for name in epochs[0].scalars}
+
+
+def test_tensorboard_writes_no_histograms():
+    with pytest.raises(BadArgument, match="must be 0, but got 1"):
+        TensorBoard(histogram_freq=1)
 
 
 def test_with_a_generator_our_own_may_stop_the_training(client):

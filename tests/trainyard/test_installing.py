@@ -18,6 +18,7 @@ import numpy, sys
 import trainyard.cli
 import trainyard.backend as K
 from trainyard import AsyncClient, Client, callbacks, constraints, regularizers
+from trainyard.errors import Missing
 from trainyard.layers import Dense, Lambda, LSTM
 from trainyard.models import Sequential, model_from_json
 from trainyard.optimizers import SGD
@@ -28,6 +29,12 @@ model.compile(SGD(0.1), {"source": "lambda t, p: K.mean(K.square(t - p), axis=-1
 model.summary()
 assert model_from_json(model.to_json()).count_params() == model.count_params() == 420
 assert len(model.get_weights()) == 14
+try:
+    model.to_torch()
+except Missing as error:
+    assert "needs torch" in str(error) and "pip install 'trainyard[torch]'" in str(error)
+else:
+    raise AssertionError("a module was made without torch")
 assert not set(SERVICE) & {name.partition(".")[0] for name in sys.modules}, "something of the service came along"
 """
 
@@ -51,6 +58,17 @@ def test_the_client_works_with_its_own_dependencies_alone():
     assert done.returncode == 0, done.stderr
     assert "Total params: 420" in done.stdout
     assert not {canonical([each]).pop() for each in SERVICE} & distributions
+
+
+def test_a_module_of_torch_needs_torch_alone_beside_the_client():
+    service = tuple(each for each in SERVICE if each != "torch")
+    code = (
+        "import sys\nfrom trainyard.layers import Dense\nfrom trainyard.models import Sequential\n"
+        "assert Sequential([Dense(2, input_dim=3)]).to_torch()\n"
+        f"assert not set({service!r}) & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def closure(name, found):

@@ -298,6 +298,17 @@ def test_a_table_of_the_epochs_appears_when_the_fit_ends(run, make_job, dataset,
     assert {row.name: row.format for row in read(job_id, "artifacts")}["log.csv"] == "csv"
 
 
+def test_tensorboard_s_file_appears_when_the_fit_ends(run, make_job, dataset, read):
+    definition = training(dataset, nb_epoch=3)
+    definition["fit"]["callbacks"] = ["TensorBoard"]
+    job_id = make_job(definition)
+    run()
+
+    assert read(job_id).state == "succeeded"
+    (row,) = [row for row in read(job_id, "artifacts") if row.name.startswith("events.out.tfevents.")]
+    assert row.format == "binary"
+
+
 def test_an_express_job_leaves_its_answer_and_nothing_else(run, make_job, dataset, read):
     first = make_job(training(dataset))
     run()
