@@ -2,13 +2,14 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Body, Query, Request, Response
 
 from api.arrivals.content import Content, receiving
 from api.arrivals.schemas import CompleteIn
 from api.datasets import service
 from api.datasets.schemas import AnnouncedOut, DatasetIn, DatasetOut, DatasetPage
 from api.datasets.service import ARRIVALS
+from api.examples import DATASETS
 from api.idempotency import OnceDep
 from api.paging import PageDep, listed
 from api.strict import JsonRoute, StrictRoute
@@ -35,8 +36,14 @@ BODIES = {"requestBody": {"content": {"multipart/form-data": {"schema": FORM}}}}
 
 
 @announcing.post("", status_code=201, response_model=AnnouncedOut, operation_id="create_dataset", openapi_extra=BODIES)
-def announce(body: DatasetIn, request: Request, once: OnceDep, wiring: WiringDep, project_id: ProjectDep) -> Response:
-    """Upload a data file as multipart; or announce one as JSON, upload it to the URL of the answer, and complete it."""
+def announce(
+    body: Annotated[DatasetIn, Body(openapi_examples=DATASETS)],
+    request: Request,
+    once: OnceDep,
+    wiring: WiringDep,
+    project_id: ProjectDep,
+) -> Response:
+    """Upload a data file: as multipart; or announce it as JSON, send it to the URL of the answer, and complete it."""
     base_url = str(request.base_url)
     return once.do(body.model_dump(), lambda unit: service.announce(unit, wiring, project_id, body, base_url))
 

@@ -2,10 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Body, Request, Response
 
 from api.arrivals.content import Content, receiving
 from api.arrivals.schemas import CompleteIn
+from api.examples import WEIGHTS_FILES
 from api.idempotency import OnceDep
 from api.strict import JsonRoute, StrictRoute
 from api.uploads import UploadDep
@@ -36,8 +37,14 @@ BODIES = {"requestBody": {"content": {"multipart/form-data": {"schema": FORM}}}}
 @announcing.post(
     "", status_code=201, response_model=AnnouncedWeightsOut, operation_id="create_weights", openapi_extra=BODIES
 )
-def announce(body: WeightsIn, request: Request, once: OnceDep, wiring: WiringDep, project_id: ProjectDep) -> Response:
-    """Upload weights as multipart; or announce them as JSON, send them to the URL of the answer, and complete them."""
+def announce(
+    body: Annotated[WeightsIn, Body(openapi_examples=WEIGHTS_FILES)],
+    request: Request,
+    once: OnceDep,
+    wiring: WiringDep,
+    project_id: ProjectDep,
+) -> Response:
+    """Upload weights: as multipart; or announce them as JSON, send them to the URL of the answer, and complete them."""
     base_url = str(request.base_url)
     return once.do(body.model_dump(), lambda unit: service.announce(unit, wiring, project_id, body, base_url))
 
