@@ -32,7 +32,7 @@ SAID = {
     "422": "What was sent is wrong; `errors` points at it.",
     "5XX": "The fault is ours, or something does not answer just now; `Retry-After` says when to try again.",
 }
-KEY = "Idempotency-Key"
+KEY = "idempotency-key"
 #: FastAPI's form of a refusal, in which none of ours is sent.
 FRAMEWORKS = ("HTTPValidationError", "ValidationError")
 
@@ -92,9 +92,9 @@ def _refusals(path: str, operation: Operation) -> Iterator[str]:
         yield from ("401", "403")
     if "{" in path:
         yield "404"
-    if "requestBody" in operation:
+    if "application/json" in operation.get("requestBody", {}).get("content", ()):
         yield from ("400", "413", "415")
-    if any(each["name"] == KEY for each in operation.get("parameters", ())):
+    if any(each["name"].lower() == KEY for each in operation.get("parameters", ())):
         yield from ("400", "409")
     yield from WHERE.get(operation["operationId"], ())
 

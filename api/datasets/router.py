@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query, Request, Response
 
-from api.arrivals.content import Content, receiving
+from api.arrivals.content import RAW, Content, receiving
 from api.arrivals.schemas import CompleteIn
 from api.datasets import service
 from api.datasets.schemas import AnnouncedOut, DatasetIn, DatasetOut, DatasetPage
@@ -80,7 +80,7 @@ def the_awaited(dataset_id: str, wiring: WiringDep, project_id: ProjectDep) -> D
 ContentDep = Annotated[Content, receiving(the_awaited)]
 
 
-@router.put("/{dataset_id}/content", status_code=204, operation_id="put_dataset_content")
+@router.put("/{dataset_id}/content", status_code=204, operation_id="put_dataset_content", openapi_extra=RAW)
 def put_content(content: ContentDep, wiring: WiringDep) -> Response:
     """Upload the file of an announced dataset; where the storage takes uploads itself, send it there."""
     wiring.blobs.put_file(content.row.blob, content.path)

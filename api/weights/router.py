@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Request, Response
 
-from api.arrivals.content import Content, receiving
+from api.arrivals.content import RAW, Content, receiving
 from api.arrivals.schemas import CompleteIn
 from api.examples import WEIGHTS_FILES
 from api.idempotency import OnceDep
@@ -70,7 +70,7 @@ def the_awaited(weights_id: str, wiring: WiringDep, project_id: ProjectDep) -> W
 ContentDep = Annotated[Content, receiving(the_awaited)]
 
 
-@router.put("/{weights_id}/content", status_code=204, operation_id="put_weights_content")
+@router.put("/{weights_id}/content", status_code=204, operation_id="put_weights_content", openapi_extra=RAW)
 def put_content(content: ContentDep, wiring: WiringDep) -> Response:
     """Upload the file of announced weights; where the storage takes uploads itself, send it there."""
     wiring.blobs.put_file(content.row.blob, content.path)

@@ -112,6 +112,30 @@ def test_a_refusal_has_the_declared_form(method, path, body, client, document, o
     assert answer.json().keys() - {"errors"} <= schema["properties"].keys()
 
 
+@pytest.mark.parametrize("action", ["cancel", "pause", "resume"])
+def test_what_a_finished_job_refuses_is_declared(action, client, trained, operations):
+    answer = client.post(f"/v1/jobs/{trained}/{action}")
+    assert answer.status_code == 409
+    assert "409" in operations["POST", f"/v1/jobs/{{job_id}}/{action}"]["responses"]
+
+
+def test_whatever_takes_an_idempotency_key_may_refuse_it(client, operations):
+    taking = [
+        each
+        for each in operations.values()
+        if any(parameter["name"].lower() == "idempotency-key" for parameter in each.get("parameters", ()))
+    ]
+    assert {"create_job", "cancel_job", "predict", "complete_weights"} <= {each["operationId"] for each in taking}
+    assert client.post("/v1/models", json={}, headers={"Idempotency-Key": "a b"}).status_code == 400
+    assert all({"400", "409"} <= each["responses"].keys() for each in taking)
+
+
+def test_a_file_is_sent_as_it_is(operations):
+    for kind in ("dataset", "weights"):
+        path = f"/v1/{kind.removesuffix('s')}s/{{{kind}_id}}/content"
+        assert operations["PUT", path]["requestBody"]["content"].keys() == {"application/octet-stream"}
+
+
 def shown_examples():
     """Every example of the document: where it goes, and what it is."""
     bodies = {
@@ -133,7 +157,7 @@ def test_every_json_body_that_must_be_sent_has_examples(operations):
         for name, example in json_body(each).get("examples", {}).items()
     ]
     assert sorted(shown, key=str) == sorted(shown_examples(), key=str)
-    needed = {path for (_, path), each in operations.items() if each.get("requestBody", {}).get("required")}
+    needed = {path for (_, path), each in operations.items() if json_body(each) and each["requestBody"].get("required")}
     assert needed == {path for path, _, _ in shown}
 
 
