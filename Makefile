@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 DIGITS := .trainyard/digits.npz
 DASHBOARD := dashboard/dist/index.html
 
-.PHONY: help install run example test test-all check bench migrate lock chaos screenshots clean
+.PHONY: help install run example test test-all check bench migrate lock chaos screenshots docs clean
 
 help:  ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -58,6 +58,10 @@ bench: install  ## Measure; see benchmarks/RESULTS.md
 screenshots: install  ## Take the pictures of docs/images anew
 	@$(BIN)/python tools/screenshots
 
+docs: install  ## Build the pages of docs/ into site/
+	@$(BIN)/python -m tools.reference
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 migrate: install  ## Bring the database of TRAINYARD_DATABASE_URL up to date
 	@$(BIN)/alembic -c migrations/alembic.ini upgrade head
 
@@ -65,4 +69,4 @@ lock:  ## Resolve requirements.lock anew
 	@./tools/lock $(PYTHON)
 
 clean:  ## Remove what was made, the yard's data included
-	rm -rf dashboard/dist dashboard/node_modules .venv .venv-peers .venv-trackers .trainyard .mypy_cache .ruff_cache .pytest_cache build *.egg-info
+	rm -rf site dashboard/dist dashboard/node_modules .venv .venv-peers .venv-trackers .trainyard .mypy_cache .ruff_cache .pytest_cache build *.egg-info

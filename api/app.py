@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from threading import BoundedSemaphore
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp
@@ -20,6 +21,7 @@ from api.jobs.router import validations
 from api.meters import Meters
 from api.models.router import router as models
 from api.observing import Observer
+from api.openapi import described
 from api.predictions.router import router as predictions
 from api.problems import answer_with_problems
 from api.spool import Spool
@@ -82,6 +84,12 @@ ROUTERS = (
 
 class App(FastAPI):
     """FastAPI, with every request observed and polls answered before its own machinery."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Describe the API, with what the framework cannot know of it."""
+        if self.openapi_schema is None:
+            self.openapi_schema = described(super().openapi())
+        return self.openapi_schema
 
     def build_middleware_stack(self) -> ASGIApp:
         """Wrap all of it: middleware added the usual way lies further inside, where a poll costs a fifth more."""

@@ -14,6 +14,9 @@ from api.arrivals.standing import Row, check_bytes
 from api.wiring import WiringDep
 from core.errors import PayloadTooLarge
 
+#: What a reader of the OpenAPI document is told of the body, which no schema reads.
+RAW = {"requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {}}}}}
+
 
 @dataclass
 class Content:

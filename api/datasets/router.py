@@ -2,13 +2,14 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Body, Query, Request, Response
 
-from api.arrivals.content import Content, receiving
+from api.arrivals.content import RAW, Content, receiving
 from api.arrivals.schemas import CompleteIn
 from api.datasets import service
 from api.datasets.schemas import AnnouncedOut, DatasetIn, DatasetOut, DatasetPage
 from api.datasets.service import ARRIVALS
+from api.examples import DATASETS
 from api.idempotency import OnceDep
 from api.paging import PageDep, listed
 from api.strict import JsonRoute, StrictRoute
@@ -35,8 +36,14 @@ BODIES = {"requestBody": {"content": {"multipart/form-data": {"schema": FORM}}}}
 
 
 @announcing.post("", status_code=201, response_model=AnnouncedOut, operation_id="create_dataset", openapi_extra=BODIES)
-def announce(body: DatasetIn, request: Request, once: OnceDep, wiring: WiringDep, project_id: ProjectDep) -> Response:
-    """Upload a data file as multipart; or announce one as JSON, upload it to the URL of the answer, and complete it."""
+def announce(
+    body: Annotated[DatasetIn, Body(openapi_examples=DATASETS)],
+    request: Request,
+    once: OnceDep,
+    wiring: WiringDep,
+    project_id: ProjectDep,
+) -> Response:
+    """Upload a data file: as multipart; or announce it as JSON, send it to the URL of the answer, and complete it."""
     base_url = str(request.base_url)
     return once.do(body.model_dump(), lambda unit: service.announce(unit, wiring, project_id, body, base_url))
 
@@ -73,7 +80,7 @@ def the_awaited(dataset_id: str, wiring: WiringDep, project_id: ProjectDep) -> D
 ContentDep = Annotated[Content, receiving(the_awaited)]
 
 
-@router.put("/{dataset_id}/content", status_code=204, operation_id="put_dataset_content")
+@router.put("/{dataset_id}/content", status_code=204, operation_id="put_dataset_content", openapi_extra=RAW)
 def put_content(content: ContentDep, wiring: WiringDep) -> Response:
     """Upload the file of an announced dataset; where the storage takes uploads itself, send it there."""
     wiring.blobs.put_file(content.row.blob, content.path)

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from api.jobs.schemas import JobIn, WeightsIn
+from api.jobs.schemas import JobIn, StartIn
 from api.wiring import Wiring
 from core.datasets import Datasets, array_of
 from core.errors import NotFound, Unprocessable
@@ -88,7 +88,7 @@ def _model(session: Session, project_id: str, model: dict[str, Any]) -> dict[str
         raise wrong("/model/id", error.detail) from error
 
 
-def _check_weights(session: Session, project_id: str, weights: WeightsIn) -> None:
+def _check_weights(session: Session, project_id: str, weights: StartIn) -> None:
     state = READY
     try:
         if weights.id is not None:

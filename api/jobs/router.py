@@ -2,8 +2,9 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Body, Header, Query, Request, Response
 
+from api.examples import JOBS
 from api.idempotency import OnceDep
 from api.jobs import service
 from api.jobs.filters import FiltersDep
@@ -29,17 +30,19 @@ PREFER = "`wait=N`: with If-None-Match, answer when the job has changed, and aft
 UNCHANGED: dict[str, Any] = {"description": "Nothing has changed since the answer that If-None-Match names."}
 STREAM: dict[str, Any] = {"content": {Stream.media_type: {"schema": {"type": "string"}}}}
 
+JobDep = Annotated[JobIn, Body(openapi_examples=JOBS)]
+
 validations = APIRouter(prefix="/v1/validations", tags=["jobs"], route_class=StrictRoute)
 
 
 @validations.post("", response_model=ValidationOut, operation_id="validate_job")
-def validate(body: JobIn, session: SessionDep, wiring: WiringDep, project_id: ProjectDep) -> dict[str, Any]:
+def validate(body: JobDep, session: SessionDep, wiring: WiringDep, project_id: ProjectDep) -> dict[str, Any]:
     """Check a job without storing it: shapes, parameters, memory and steps, warnings."""
     return service.validate(session, wiring, project_id, body)
 
 
 @router.post("", status_code=201, response_model=JobOut, operation_id="create_job")
-def submit(body: JobIn, once: OnceDep, wiring: WiringDep, project_id: ProjectDep) -> Response:
+def submit(body: JobDep, once: OnceDep, wiring: WiringDep, project_id: ProjectDep) -> Response:
     """Queue a job."""
     asked = body.model_dump(exclude_unset=True)
     return once.do(asked, lambda unit: service.submit(unit, wiring, project_id, body))

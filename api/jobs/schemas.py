@@ -13,7 +13,7 @@ LabelValue = Annotated[str, StringConstraints(max_length=200)]
 Part = dict[str, Any] | None
 
 
-class WeightsIn(Strict):
+class StartIn(Strict):
     """What a job's weights start from: an uploaded file, or another job."""
 
     id: str | None = None
@@ -52,7 +52,7 @@ class JobIn(Strict):
     labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, max_length=20)
     seed: int | None = Field(default=None, ge=0, lt=2**32)
     model: dict[str, Any]
-    weights: WeightsIn | None = None
+    weights: StartIn | None = None
     compile: Part = None
     fit: Part = None
     evaluate: Part = None

@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
+from api.examples import Definition
 from api.idempotency import OnceDep
 from api.models import service
 from api.models.schemas import ModelOut, ModelPage
@@ -16,7 +17,7 @@ router = APIRouter(prefix="/v1/models", tags=["models"], route_class=StrictRoute
 
 
 @router.post("", status_code=201, response_model=ModelOut, operation_id="create_model")
-def create(definition: dict[str, Any], once: OnceDep, wiring: WiringDep, project_id: ProjectDep) -> Response:
+def create(definition: Definition, once: OnceDep, wiring: WiringDep, project_id: ProjectDep) -> Response:
     """Store a definition: what `model.to_json()` of Keras 1, 2 or 3 prints."""
     return once.do(definition, lambda unit: service.create(unit, wiring, project_id, definition))
 

@@ -27,7 +27,7 @@ def health() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz", operation_id="get_readiness")
+@router.get("/readyz", operation_id="get_readiness", responses={503: {"description": "Something does not answer."}})
 def readiness(wiring: WiringDep) -> Response:
     """Say whether database, storage and broker answer too."""
     checks = {

@@ -2,10 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Body, Request, Response
 
-from api.arrivals.content import Content, receiving
+from api.arrivals.content import RAW, Content, receiving
 from api.arrivals.schemas import CompleteIn
+from api.examples import WEIGHTS_FILES
 from api.idempotency import OnceDep
 from api.strict import JsonRoute, StrictRoute
 from api.uploads import UploadDep
@@ -36,8 +37,14 @@ BODIES = {"requestBody": {"content": {"multipart/form-data": {"schema": FORM}}}}
 @announcing.post(
     "", status_code=201, response_model=AnnouncedWeightsOut, operation_id="create_weights", openapi_extra=BODIES
 )
-def announce(body: WeightsIn, request: Request, once: OnceDep, wiring: WiringDep, project_id: ProjectDep) -> Response:
-    """Upload weights as multipart; or announce them as JSON, send them to the URL of the answer, and complete them."""
+def announce(
+    body: Annotated[WeightsIn, Body(openapi_examples=WEIGHTS_FILES)],
+    request: Request,
+    once: OnceDep,
+    wiring: WiringDep,
+    project_id: ProjectDep,
+) -> Response:
+    """Upload weights: as multipart; or announce them as JSON, send them to the URL of the answer, and complete them."""
     base_url = str(request.base_url)
     return once.do(body.model_dump(), lambda unit: service.announce(unit, wiring, project_id, body, base_url))
 
@@ -63,7 +70,7 @@ def the_awaited(weights_id: str, wiring: WiringDep, project_id: ProjectDep) -> W
 ContentDep = Annotated[Content, receiving(the_awaited)]
 
 
-@router.put("/{weights_id}/content", status_code=204, operation_id="put_weights_content")
+@router.put("/{weights_id}/content", status_code=204, operation_id="put_weights_content", openapi_extra=RAW)
 def put_content(content: ContentDep, wiring: WiringDep) -> Response:
     """Upload the file of announced weights; where the storage takes uploads itself, send it there."""
     wiring.blobs.put_file(content.row.blob, content.path)

@@ -17,42 +17,6 @@ DEADLINE_SECONDS = 10.0
 
 
 @pytest.fixture
-def serve(worker):
-    """Do the next express job in a thread: call `act` with its claim."""
-    threads, claims = [], []
-
-    def serve(act):
-        def run():
-            deadline = time.monotonic() + DEADLINE_SECONDS
-            while time.monotonic() < deadline:
-                if claim := worker.claim("express"):
-                    claims.append(claim)
-                    act(claim)
-                    return
-                time.sleep(0.005)
-
-        threads.append(threading.Thread(target=run))
-        threads[-1].start()
-        return claims
-
-    yield serve
-    for thread in threads:
-        thread.join()
-
-
-@pytest.fixture
-def answers(serve, worker):
-    def answers(y):
-        def act(claim):
-            worker.leave(claim, "predictions.npz", npz(y=y))
-            worker.write("finish", claim, "succeeded")
-
-        return serve(act)
-
-    return answers
-
-
-@pytest.fixture
 def fails(serve, worker):
     def fails(state="failed", **error):
         return serve(lambda claim: worker.write("finish", claim, state, error=error or None))
