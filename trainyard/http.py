@@ -62,19 +62,20 @@ class Client(Resources[Json]):
         self._http.close()
         self._storage.close()
 
-    def upload(self, path: Path, name: str | None = None, moved: Moved | None = None) -> Json:
+    def upload(self, path: Path | str, name: str | None = None, moved: Moved | None = None) -> Json:
         """Store a file of arrays as a dataset; a large one past the gateway, where the storage takes it.
 
         Raises:
             BadFile: There is no such file.
             Refused: The service cannot use what the file holds.
         """
+        path = Path(path)
         if path.is_file() and path.stat().st_size > ANNOUNCED_BYTES:
             told = {"name": name or path.stem, "format": path.suffix.removeprefix(".")}
             return self._announced(self.datasets, "/v1/datasets", path, told, moved)
         return self.datasets.create(path, name, moved=moved)
 
-    def upload_weights(self, path: Path, kernels: str = "tensorflow", moved: Moved | None = None) -> Json:
+    def upload_weights(self, path: Path | str, kernels: str = "tensorflow", moved: Moved | None = None) -> Json:
         """Store a file of weights; a large one past the gateway, where the storage takes it.
 
         Args:
@@ -86,6 +87,7 @@ class Client(Resources[Json]):
             BadFile: There is no such file.
             Refused: The service cannot use what the file holds.
         """
+        path = Path(path)
         format = _WEIGHTS.get(path.suffix)
         if format and path.is_file() and path.stat().st_size > ANNOUNCED_BYTES:
             return self._announced(self.weights, "/v1/weights", path, {"format": format, "kernels": kernels}, moved)
@@ -235,7 +237,7 @@ class AsyncClient(Resources[Awaitable[Json]]):
             if not watch.over:
                 await asyncio.sleep(watch.pause)
 
-    async def upload(self, path: Path, name: str | None = None, moved: Moved | None = None) -> Json:
+    async def upload(self, path: Path | str, name: str | None = None, moved: Moved | None = None) -> Json:
         """Store a file of arrays as a dataset, in a thread of its own; see `Client.upload`."""
         return await asyncio.to_thread(self._in_thread, "upload", path, name, moved)
 

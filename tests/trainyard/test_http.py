@@ -175,6 +175,16 @@ def test_an_upload_that_broke_off_is_sent_again_whole_and_with_the_same_key(tmp_
     assert all(b"x" * 200_000 in request.content for request in service.requests)
 
 
+def test_a_file_may_be_named_by_a_string(tmp_path):
+    path = tmp_path / "numbers.npz"
+    path.write_bytes(b"content")
+    service = Service(httpx.Response(201, json={"id": "ds_1"}), httpx.Response(201, json={"id": "wts_1"}))
+    client = make_client(service)
+
+    assert client.upload(str(path)) == {"id": "ds_1"}
+    assert client.upload_weights(str(path)) == {"id": "wts_1"}
+
+
 def test_an_upload_of_nothing_names_the_file(tmp_path):
     with make_client(Service()) as client, pytest.raises(BadFile, match=r"no\.npz"):
         client.upload(tmp_path / "no.npz")
