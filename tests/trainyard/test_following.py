@@ -67,6 +67,15 @@ class Interrupting:
         monkeypatch.setattr(Client, "watch", watched)
 
 
+@pytest.fixture
+def listening():
+    """Hear Ctrl-C even where the tests were started in the background, whose processes are born deaf to it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("listening")
 @pytest.mark.parametrize(("wish", "error"), [("detach", Detached), ("cancel", JobCancelled), ("ask", Detached)])
 def test_ctrl_c_does_what_was_asked(client, monkeypatch, wish, error):
     interrupting = Interrupting(monkeypatch)
