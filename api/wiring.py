@@ -70,8 +70,11 @@ def the_project(request: Request, wiring: WiringDep) -> str:
 ProjectDep = Annotated[str, Depends(the_project)]
 
 
-def open_session(wiring: WiringDep) -> Iterator[Session]:
-    """Open a session that only looks."""
+def open_session(wiring: WiringDep, project_id: ProjectDep) -> Iterator[Session]:
+    """Open a session that only looks.
+
+    The project comes first: who held one connection and waited for another would, among many, wait for ever.
+    """
     with reading(wiring.sessions) as session:
         yield session
 
