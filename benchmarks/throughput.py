@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.environments import prepare
 from benchmarks.models import MODELS
 from engine.plan import ArraySpec, Plan
 from engine.training.loop import Training
@@ -83,15 +84,6 @@ def _run(command: list[str], environment: dict[str, str]) -> str:
     return done.stdout.decode().splitlines()[-1]
 
 
-def prepare() -> None:
-    """Make the peers' environment, once."""
-    if not (PEERS / ".ready").exists():
-        print("Installing Keras 3, TensorFlow, JAX and torch into .venv-peers …", flush=True)
-        subprocess.run([sys.executable, "-m", "venv", str(PEERS)], check=True)
-        subprocess.run([str(PEERS / "bin/pip"), "install", "--quiet", *PACKAGES], check=True)
-        (PEERS / ".ready").touch()
-
-
 def rates(ends: list[float], samples: int) -> tuple[float, float]:
     """Return samples a second over the whole time, start-up included, and the median of the later half's epochs."""
     later = [b - a for a, b in itertools.pairwise(ends)][len(ends) // 2 :] or [ends[-1] / len(ends)]
@@ -107,7 +99,7 @@ def runs(name: str, seconds: float) -> Iterator[tuple[str, list[float]]]:
 
 
 def main(seconds: float = 60.0, names: Sequence[str] = ()) -> None:
-    prepare()
+    prepare(PEERS, PACKAGES)
     print(f"\n## Training: samples/s over {seconds:g} s on {os.cpu_count()} cores, torch {torch.__version__}")
     for name in names or MODELS:
         model = MODELS[name]

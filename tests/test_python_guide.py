@@ -21,19 +21,24 @@ def url(tmp_path):
     up.end()
 
 
-def test_the_guide_is_a_program_that_runs(url, tmp_path):
-    program = tmp_path / "guide.py"
-    program.write_text("\n".join(re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)))
-
-    done = subprocess.run(
+def run(program, url):
+    """Run a program as a reader would, in its own folder, against a yard."""
+    return subprocess.run(
         [sys.executable, "-W", "error", program.name],
-        cwd=tmp_path,
+        cwd=program.parent,
         env=os.environ | {"TRAINYARD_URL": url, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=240,
         check=False,
     )
+
+
+def test_the_guide_is_a_program_that_runs(url, tmp_path):
+    program = tmp_path / "guide.py"
+    program.write_text("\n".join(re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)))
+
+    done = run(program, url)
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Total params: 1,994" in done.stdout
@@ -44,16 +49,9 @@ def test_the_guide_is_a_program_that_runs(url, tmp_path):
 def test_the_readme_s_program_trains(url, tmp_path):
     (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     data = "import numpy as np\nx, y = np.random.random((64, 64)), np.eye(10)[np.arange(64) % 10]\n"
-    (tmp_path / "readme.py").write_text(data + block)
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "readme.py"],
-        cwd=tmp_path,
-        env=os.environ | {"TRAINYARD_URL": url, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    program = tmp_path / "readme.py"
+    program.write_text(data + block)
+    done = run(program, url)
     assert done.returncode == 0, done.stderr
     assert "epoch 20/20" in done.stdout
 

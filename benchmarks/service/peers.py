@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from typing import Any
 import httpx
 import numpy as np
 
+from benchmarks.environments import prepare
 from benchmarks.models import MLP
 from benchmarks.service import first_step
 from benchmarks.service.load import ask, get
@@ -36,17 +36,8 @@ RULE = "|---|---|---|---|---|"
 
 def table() -> list[str]:
     """Measure them one after the other; one row each."""
-    prepare()
+    prepare(TRACKERS, PACKAGES)
     return [HEAD + RULE, row("Trainyard, 304 by ETag", *ours()), row("MLflow", *mlflow()), row("H2O-3", *h2o())]
-
-
-def prepare() -> None:
-    """Make their environment, once."""
-    if not (TRACKERS / ".ready").exists():
-        print("Installing MLflow and H2O-3 into .venv-trackers …", flush=True)
-        subprocess.run([sys.executable, "-m", "venv", str(TRACKERS)], check=True)
-        subprocess.run([str(TRACKERS / "bin/pip"), "install", "--quiet", *PACKAGES], check=True)
-        (TRACKERS / ".ready").touch()
 
 
 def row(name: str, got: dict[str, Any], trained: float | None) -> str:
