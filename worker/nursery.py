@@ -19,6 +19,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
+from worker.protocol import BORN
+
 log = logging.getLogger(__name__)
 
 #: Of `prctl`: orphans among our descendants become our children, and not those of the first process.
@@ -127,9 +129,11 @@ def call_ourselves(name: str) -> None:
 def _become(kind: str, environment: dict[str, str], descriptors: list[int], line: socket.socket) -> None:
     """Leave the nursery: the process in the middle ends, so that the kernel hands us over to the worker."""
     middle = os.getpid()
-    if os.fork():
+    if born := os.fork():
+        # Told before it does anything, so that the worker can end it wherever it may come to a halt.
+        os.setpgid(born, born)
+        os.write(descriptors[1], f"{BORN} {born}\n".encode())
         os._exit(0)
-    os.setsid()
     while os.getppid() == middle:
         time.sleep(0.0005)
     line.close()

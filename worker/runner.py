@@ -23,7 +23,7 @@ from worker.about import talk_about
 from worker.attempt import Attempt, Tools
 from worker.logs import set_up_logging
 from worker.nursery import call_ourselves
-from worker.protocol import BORN, DONE, READY, REFUSED, Assignment
+from worker.protocol import DONE, READY, REFUSED, Assignment
 from worker.warmup import rehearse_queries, rehearse_training
 
 log = logging.getLogger(__name__)
@@ -75,7 +75,6 @@ def main(lane: str) -> None:
     channel = Channel()
     signal.signal(signal.SIGTERM, channel.end)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    channel.say(BORN, str(os.getpid()))
     log.debug("a %s runner, which sees the GPUs %r", lane, os.environ.get("CUDA_VISIBLE_DEVICES"))
     tools = warm_tools(settings)
     channel.say(READY)

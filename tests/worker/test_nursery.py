@@ -69,7 +69,8 @@ def test_a_runner_is_the_worker_s_own_child_with_a_process_group_of_its_own(nurs
     runner = bear(nursery)
 
     assert parent(runner.pid) == os.getpid()
-    assert os.getpgid(runner.pid) == os.getsid(runner.pid) == runner.pid
+    assert os.getpgid(runner.pid) == runner.pid
+    assert os.getsid(runner.pid) not in (os.getsid(0), os.getsid(1))  # what is typed at the worker's terminal is not for it
     assert Path(f"/proc/{runner.pid}/comm").read_text() == "training runner\n"
 
 
@@ -103,6 +104,15 @@ def test_a_runner_that_is_asked_for_and_never_born_has_ended(nursery, ask):
     nursery.end()
 
     assert end_of(runner) == STILLBORN
+
+
+def test_a_runner_that_comes_to_a_halt_before_it_has_begun_can_be_ended(live, lane, ask):
+    nursery = Nursery(lane.shared | {"TRAINYARD_WORKER_SLOTS": "none"})  # such settings end it before its first word
+    runner = ask(nursery)
+
+    assert end_of(runner) == 1
+    assert runner.pid
+    nursery.end()
 
 
 def test_a_runner_sees_the_gpu_of_its_lane(live, lane, bear, capfd, monkeypatch):
