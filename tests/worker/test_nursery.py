@@ -70,7 +70,7 @@ def test_a_runner_is_the_worker_s_own_child_with_a_process_group_of_its_own(nurs
 
     assert parent(runner.pid) == os.getpid()
     assert os.getpgid(runner.pid) == runner.pid
-    assert os.getsid(runner.pid) not in (os.getsid(0), os.getsid(1))  # what is typed at the worker's terminal is not for it
+    assert os.getsid(runner.pid) not in (os.getsid(0), os.getsid(1))  # our terminal is not its
     assert Path(f"/proc/{runner.pid}/comm").read_text() == "training runner\n"
 
 
