@@ -30,6 +30,7 @@ from worker.protocol import EPOCHS, Assignment
 from worker.receipt import RECEIPT, fidelity, receipt
 from worker.restoring import restore
 from worker.results import FORMATS, OPTIMIZER, leave, leave_predictions, write_json
+from worker.usage import Usage
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +71,7 @@ class Attempt:
         database = Patience(tools.sessions, tools.settings.lease_seconds)
         self._journal = Journal(database, tools.blobs, assignment)
         self._inputs = Inputs(database, tools.cache, assignment.project_id)
-        self._meter = Meter()
+        self._meter, self._usage = Meter(), Usage(tools.device)
         self._training: Training | None = None
         self._started = time.monotonic()
         wanted = assignment.definition.get("checkpoint") or {}
@@ -181,7 +182,8 @@ class Attempt:
             self._say(EPOCHS, *(f"{seconds:.6f}" for seconds in self._epoch_seconds))
             self._epoch_seconds.clear()
         metrics = self._logs | progress.metrics
-        wish = self._journal.report(self._meter.read(progress), metrics, fidelity(training))
+        told = self._meter.read(progress) | {"resources": self._usage.read()}
+        wish = self._journal.report(told, metrics, fidelity(training))
         self._next_report = now + _REPORT_SECONDS
         limit = self._assignment.limit_seconds
         if limit is not None and now - self._started > limit:

@@ -3,13 +3,13 @@
 import { useState } from "preact/hooks";
 import { Refusal, send } from "./api";
 import { Curves } from "./curves";
-import { between, clock, duration, metric, percent, whole } from "./format";
+import { between, bytes, clock, duration, metric, percent, whole } from "./format";
 import { now, useTitle, useWatch } from "./hooks";
 import { Labels } from "./jobs";
 import { Fact, JobModel } from "./model";
 import { Attempts, Definition, Events, Files } from "./panels";
 import { go, place, to } from "./router";
-import type { Job, State } from "./types";
+import type { Job, Resources, State } from "./types";
 import { ENDED } from "./types";
 import { Bar, Copy, fractionOf, headline, progressText, remaining, Sorry, StatePill, Tabs, titleOf } from "./ui";
 
@@ -112,6 +112,19 @@ function Failure({ job }: { job: Job }) {
   );
 }
 
+function Takes({ resources, running }: { resources: Resources; running: boolean }) {
+  const { device_name: device, cores, memory_bytes: now, peak_memory_bytes: peak } = resources;
+  const { gpu_memory_bytes: gpuNow, peak_gpu_memory_bytes: gpuPeak } = resources;
+  const held = (now: number, peak: number) => (running ? { value: bytes(now), note: `${bytes(peak)} at most` } : { value: bytes(peak), note: "at most" });
+  return (
+    <>
+      <Fact name="Memory" {...held(now, peak)} />
+      {gpuNow !== undefined && gpuPeak !== undefined && <Fact name="GPU memory" {...held(gpuNow, gpuPeak)} />}
+      {running && cores !== null && <Fact name="Busy cores" value={cores.toFixed(1)} note={device ?? resources.device} />}
+    </>
+  );
+}
+
 function Facts({ job }: { job: Job }) {
   const { progress: at } = job;
   const running = job.state === "running";
@@ -124,6 +137,7 @@ function Facts({ job }: { job: Job }) {
       {at && !!at.nb_epoch && <Fact name="Epochs" value={`${whole(at.epoch)} of ${whole(at.nb_epoch)}`} note={`step ${whole(at.step)} of ${whole(at.total_steps)}`} />}
       {running && at?.samples_per_second != null && <Fact name="Speed" value={`${whole(at.samples_per_second)} /s`} note="samples" />}
       {left && <Fact name="Left" value={left} />}
+      {at?.resources && <Takes resources={at.resources} running={running} />}
       <Fact name={job.finished_at ? "Took" : job.started_at ? "Runs for" : "Waits for"}
         value={duration(between(job.started_at ?? job.created_at, job.finished_at, now.value))}
         note={job.started_at ? `since ${clock(job.started_at)}` : `created ${clock(job.created_at)}`} />

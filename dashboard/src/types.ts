@@ -6,6 +6,17 @@ export type State =
 /** Numbers that JSON has no word for come as words: "NaN", "Infinity". */
 export type Logged = number | string | null;
 
+/** What a run takes of its machine. */
+export interface Resources {
+  device: string;
+  device_name?: string;
+  cores: number | null;
+  memory_bytes: number;
+  peak_memory_bytes: number;
+  gpu_memory_bytes?: number;
+  peak_gpu_memory_bytes?: number;
+}
+
 export interface Progress {
   phase: string;
   epoch: number;
@@ -15,6 +26,7 @@ export interface Progress {
   fraction: number;
   samples_per_second: number | null;
   eta_seconds: number | null;
+  resources?: Resources;
   updated_at: string;
 }
 
