@@ -15,6 +15,8 @@ from trainyard.errors import Missing
 from trainyard.following import Following, check_interrupt
 from trainyard.history import History, read
 from trainyard.http import Client
+from trainyard.preprocessing import image
+from trainyard.preprocessing.image import ImageDataGenerator
 from trainyard.running import Options, data, scored
 
 if TYPE_CHECKING:
@@ -80,6 +82,8 @@ class Sequential(Built):
         sample_weight: Any = None,
         initial_epoch: int = 0,
         *,
+        reset_states: str = "never",
+        augmentation: ImageDataGenerator | None = None,
         on_interrupt: str = "ask",
         name: str | None = None,
         labels: Mapping[str, str] | None = None,
@@ -103,6 +107,8 @@ class Sequential(Built):
             class_weight: Weight of each class in the loss.
             sample_weight: Weight of each sample, or of each step with the temporal mode.
             initial_epoch: The epoch to begin with.
+            reset_states: When stateful layers forget: "never", after every "epoch", or when the whole "fit" is done.
+            augmentation: What is done to the images on the service, each time that they are trained on.
             on_interrupt: What Ctrl-C does: "ask" (where there is a terminal; elsewhere it detaches), "detach" lets the
                 job run on, to be come back to with `attach`, "cancel" stops it.
             name: What the job is called; the model's name when absent.
@@ -117,7 +123,9 @@ class Sequential(Built):
         """
         part = scored("fit", x, y, sample_weight)
         part |= {"batch_size": batch_size, "nb_epoch": nb_epoch, "initial_epoch": initial_epoch, "shuffle": shuffle}
-        part |= {"validation_split": validation_split, "verbose": verbose}
+        part |= {"validation_split": validation_split, "verbose": verbose, "reset_states": reset_states}
+        if augmentation is not None:
+            part["augmentation"] = image.augmentation(augmentation)
         if validation_data is not None:
             part["validation_data"] = _validation(validation_data)
         if class_weight is not None:

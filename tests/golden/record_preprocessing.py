@@ -30,6 +30,21 @@ COUNTINGS = [
     for mode in ("binary", "count", "freq", "tfidf")
     for fit_on in ((None, OTHERS) if mode == "tfidf" else (None,))
 ]
+TEXTS = [
+    "The cat, the dog and the cat's bird!",
+    "Don't: the\tDOG sat\non (the) mat...",
+    "",
+    "naïve café — the end/finish & 3.14",
+]
+TOKENIZERS = [
+    {},
+    {"nb_words": 4},
+    {"lower": False},
+    {"filters": ",!"},
+    {"split": "_"},
+    {"char_level": True},
+    {"char_level": True, "nb_words": 6},
+]
 MOVES = [
     {"rotation_range": 40.0},
     {"width_shift_range": 0.3, "height_shift_range": 0.2},
@@ -89,6 +104,29 @@ def record_sequences(sequence, text):
     return {"pad_sequences": padded, "sequences_to_matrix": counted}
 
 
+def record_texts(text):
+    words = [
+        {"arguments": each, "result": [text.text_to_word_sequence(one, **each) for one in TEXTS]}
+        for each in TOKENIZERS
+        if not {"nb_words", "char_level"} & set(each)
+    ]
+    tokenizers = []
+    for arguments in TOKENIZERS:
+        tokenizer = text.Tokenizer(**arguments)
+        tokenizer.fit_on_texts(TEXTS)
+        modes = ("binary", "count", "freq", "tfidf")
+        tokenizers.append(
+            {
+                "arguments": arguments,
+                "word_index": tokenizer.word_index,
+                "index_docs": tokenizer.index_docs,
+                "sequences": tokenizer.texts_to_sequences(TEXTS[::-1]),
+                "matrices": {mode: tokenizer.texts_to_matrix(TEXTS[::-1], mode).tolist() for mode in modes},
+            }
+        )
+    return {"texts": TEXTS, "words": words, "tokenizers": tokenizers}
+
+
 def record_moves(image):
     """Record images before and after, with every number that was drawn on the way."""
     rng = np.random.RandomState(5)
@@ -131,6 +169,7 @@ def record_standards(image):
 def main(source, folder):
     image, sequence, text = keras(source)
     (folder / "preprocessing.json").write_text(json.dumps(record_sequences(sequence, text)) + "\n")
+    (folder / "texts.json").write_text(json.dumps(record_texts(text)) + "\n")
     np.random.seed(4)
     moves, moved = record_moves(image)
     standards, standardized = record_standards(image)
