@@ -189,6 +189,10 @@ class Weights(Resource[Answer]):
         """Read what is known of uploaded weights."""
         return self._get(f"/v1/weights/{weights_id}")
 
+    def model(self, weights_id: str) -> Answer:
+        """Read the model that a whole model's file holds, and how it was compiled."""
+        return self._get(f"/v1/weights/{weights_id}/model")
+
 
 class Predictions(Resource[Answer]):
     """`/v1/predictions`."""

@@ -19,7 +19,7 @@ from core.settings import Settings
 from core.tables import JobState
 from engine.limits import Limits
 from engine.plan import Plan
-from engine.training import exporting
+from engine.training import exporting, saved
 from engine.training.loop import Training
 from worker import failures
 from worker.inputs import Cache, Inputs
@@ -29,7 +29,7 @@ from worker.patience import Patience
 from worker.protocol import EPOCHS, Assignment
 from worker.receipt import RECEIPT, fidelity, receipt
 from worker.restoring import restore
-from worker.results import FORMATS, OPTIMIZER, leave, leave_predictions, write_json
+from worker.results import FORMATS, OPTIMIZER, SAVED, leave, leave_predictions, write_json
 
 log = logging.getLogger(__name__)
 
@@ -119,6 +119,8 @@ class Attempt:
 
     def _work(self) -> dict[str, float] | None:
         self._obey(self._assignment.wish)
+        if self._assignment.is_inspection:
+            return self._inspect(self._assignment.definition["inspect"])
         plan = Plan.read(self._assignment.definition, self._inputs.describe, self._tools.limits)
         exporting.check(self._assignment.definition.get("exports") or [])
         training = Training(plan, self._inputs.load, seed=self._assignment.seed, device=self._tools.device)
@@ -130,6 +132,12 @@ class Attempt:
         predictions = training.predict(self) if plan.predict else None
         self._keep_results(training, predictions)
         return evaluation
+
+    def _inspect(self, weights: dict[str, Any]) -> None:
+        """Leave what a saved model says of itself."""
+        path, _ = self._inputs.weights(weights)
+        found = saved.read(path, self._tools.limits)
+        self._store(SAVED, lambda path: write_json(path, found.to_json()))
 
     # What the engine tells its watcher.
 

@@ -16,6 +16,8 @@ from engine.training.loop import Training
 
 #: What the optimizer has gathered, kept beside the weights so that a later job can take it along.
 OPTIMIZER = "optimizer.safetensors"
+#: What an inspection has found in a saved model.
+SAVED = "saved.json"
 
 #: By the end of a file's name, what its format is called.
 FORMATS = {
