@@ -29,7 +29,7 @@ from worker.patience import Patience
 from worker.protocol import EPOCHS, Assignment
 from worker.receipt import RECEIPT, fidelity, receipt
 from worker.restoring import restore
-from worker.results import FORMATS, OPTIMIZER, SAVED, leave, leave_predictions, write_json
+from worker.results import FORMATS, OPTIMIZER, SAVED, leave, leave_predictions, takes_optimizer, write_json
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +120,8 @@ class Attempt:
     def _work(self) -> dict[str, float] | None:
         self._obey(self._assignment.wish)
         if self._assignment.is_inspection:
-            return self._inspect(self._assignment.definition["inspect"])
+            self._inspect(self._assignment.definition["inspect"])
+            return None
         plan = Plan.read(self._assignment.definition, self._inputs.describe, self._tools.limits)
         exporting.check(self._assignment.definition.get("exports") or [])
         training = Training(plan, self._inputs.load, seed=self._assignment.seed, device=self._tools.device)
@@ -179,9 +180,9 @@ class Attempt:
             path, kernels = self._inputs.weights(weights)
             by_name, into = weights.get("by_name", False), weights.get("into")
             training.load_weights(path, kernels=kernels, by_name=by_name, into=into)
-            if weights.get("optimizer"):
-                remembered = self._inputs.artifact(weights["job"], OPTIMIZER) if "job" in weights else path
-                training.load_optimizer(remembered, kernels)
+            if takes_optimizer(self._assignment.definition):
+                whose = weights.get("optimizer_of") or weights.get("job")
+                training.load_optimizer(self._inputs.artifact(whose, OPTIMIZER) if whose else path, kernels)
 
     def _report(self, training: Training, now: float) -> None:
         progress = training.progress

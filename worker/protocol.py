@@ -61,7 +61,7 @@ class Assignment:
 
     @property
     def is_last(self) -> bool:
-        """Whether its runner ends with it: one that has trained, or has opened a stranger's file, serves nobody else."""
+        """Whether its runner ends with it: one that has trained, or opened a stranger's file, serves nobody else."""
         return self.kind != EXPRESS or self.is_inspection
 
     @property

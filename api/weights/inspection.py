@@ -29,10 +29,8 @@ def inspect(wiring: Wiring, project_id: str, weights_id: str) -> SavedModelOut:
     def prepare(session: Session, job: Job) -> list[str]:
         row = Weights(session, project_id).get(weights_id)
         if row.state != READY:
-            raise StateConflict(
-                f"Weights {weights_id} are {row.state}: upload their file, then POST /v1/weights/{weights_id}/complete.",
-                state=row.state,
-            )
+            how = f"upload their file, then POST /v1/weights/{weights_id}/complete"
+            raise StateConflict(f"Weights {weights_id} are {row.state}: {how}.", state=row.state)
         if row.format == "safetensors":
             raise Unprocessable("Safetensors hold weights alone: there is no model in the file.")
         job.definition = {"inspect": {"id": weights_id}}
