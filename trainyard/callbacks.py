@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import csv
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,8 @@ class Callback:
 
     model: Sequential
     params: Mapping[str, Any]
+    #: The job that trains, once it is queued; none where each epoch has a job of its own, as in `fit_generator`.
+    job: str | None = None
 
     def set_params(self, params: Mapping[str, Any]) -> None:
         """Take what the training was asked for."""
@@ -54,8 +57,12 @@ class Callback:
         """Take the model; its weights are those from before the training until that has ended."""
         self.model = model
 
+    def set_job(self, job: str) -> None:
+        """Take the job, which is queued now."""
+        self.job = job
+
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Hear that the job is queued."""
+        """Hear that a job is about to be sent."""
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Hear of an epoch, before its end is told of."""
@@ -65,6 +72,9 @@ class Callback:
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         """Hear that the job has succeeded."""
+
+    def on_train_error(self, error: BaseException) -> None:
+        """Hear that it has not: it failed or was cancelled, was let go of, or something broke here."""
 
     def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Is never called: batches are not told of one by one."""
@@ -262,9 +272,25 @@ class Hearing:
         """Tell that a training begins."""
         model.stop_training = False
         for each in self.ours:
+            each.job = None
             each.set_model(model)
             each.set_params(params)
             each.on_train_begin({})
+
+    def queued(self, job: str) -> None:
+        """Tell which job it is."""
+        for each in self.ours:
+            each.set_job(job)
+
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        """Tell if what is done meanwhile goes wrong."""
+        try:
+            yield
+        except BaseException as error:
+            for each in self.ours:
+                each.on_train_error(error)
+            raise
 
     def epoch(self, epoch: int, logs: Logs) -> None:
         """Tell of an epoch."""

@@ -150,8 +150,9 @@ def fit(model: Sequential, part: Json, callbacks: Any, verbose: int, options: Op
     params |= {"verbose": verbose, "metrics": model.metrics_names, "do_validation": "validation_data" in part}
     hearing.begin(model, params)
     told = hearing.epoch if hearing.ours else None
-    follow = {"verbose": verbose, "told": told, "on_interrupt": options.on_interrupt}
-    job = run(model, body, follow, goes_on=True)
+    follow = {"verbose": verbose, "queued": hearing.queued, "told": told, "on_interrupt": options.on_interrupt}
+    with hearing.heard():
+        job = run(model, body, follow, goes_on=True)
     model.fits += 1
     if model.stop_training:
         warnings.warn(
