@@ -20,8 +20,9 @@ from engine.callbacks import ModelCheckpoint as _Checkpoint
 from engine.filenames import fill
 from engine.loggers import EVENTS
 from engine.loggers import TensorBoard as _Scalars
-from trainyard.errors import TrainyardError
+from trainyard.errors import Refused, TrainyardError
 from trainyard.history import History as History
+from trainyard.http import Client
 from trainyard.names import finder, names_of
 
 if TYPE_CHECKING:
@@ -40,8 +41,9 @@ def __getattr__(name: str) -> Any:
 class Callback:
     """Something of your own that hears of a training: override what it shall hear.
 
-    It is told of epochs once the service has told of them here, so it can watch and keep, but neither stop nor change
-    the training. `fit_generator` draws every epoch here, and heeds `model.stop_training`.
+    It is told of epochs once the service has told of them here, so it can watch and keep, but not change the training.
+    Where it sets `model.stop_training`, the job ends well after the epoch that it is then in, which may be a later one,
+    and keeps its weights. `fit_generator` makes a job for each epoch, and makes no further one.
     """
 
     model: Sequential
@@ -253,6 +255,9 @@ class Hearing:
         #: Where the files belong that a callback of the service keeps.
         self.folders: dict[int, Path] = {}
         self._histories: list[History] = []
+        self._model: Sequential | None = None
+        #: The job that can be stopped, until that was asked for.
+        self._job: str | None = None
         for each in callbacks or ():
             if isinstance(each, History):
                 self._histories.append(each)
@@ -270,7 +275,7 @@ class Hearing:
 
     def begin(self, model: Sequential, params: Mapping[str, Any]) -> None:
         """Tell that a training begins."""
-        model.stop_training = False
+        model.stop_training, self._model = False, model
         for each in self.ours:
             each.job = None
             each.set_model(model)
@@ -279,6 +284,7 @@ class Hearing:
 
     def queued(self, job: str) -> None:
         """Tell which job it is."""
+        self._job = job
         for each in self.ours:
             each.set_job(job)
 
@@ -297,6 +303,9 @@ class Hearing:
         for each in self.ours:
             each.on_epoch_begin(epoch, {})
             each.on_epoch_end(epoch, logs)
+        if self._job and self._model and self._model.stop_training:
+            _stop(self._model.client, self._job)
+            self._job = None
 
     def end(self, history: History) -> None:
         """Tell that the training has ended, and how it went."""
@@ -304,6 +313,14 @@ class Hearing:
             given.take(history)
         for each in self.ours:
             each.on_train_end({})
+
+
+def _stop(client: Client, job: str) -> None:
+    try:
+        client.jobs.stop(job)
+    except Refused as refusal:
+        if refusal.status != 409:  # it has just ended by itself
+            raise
 
 
 def _warn_of_batches(callback: Callback) -> None:

@@ -96,6 +96,10 @@ class Jobs(Resource[Answer]):
         """Let a job rest at a checkpoint."""
         return self._post(f"/v1/jobs/{job_id}/pause")
 
+    def stop(self, job_id: str) -> Answer:
+        """Have a training end after the epoch that it is in, and keep what it has learnt."""
+        return self._post(f"/v1/jobs/{job_id}/stop")
+
     def resume(self, job_id: str) -> Answer:
         """Let a paused job go on."""
         return self._post(f"/v1/jobs/{job_id}/resume")

@@ -154,12 +154,6 @@ def fit(model: Sequential, part: Json, callbacks: Any, verbose: int, options: Op
     with hearing.heard():
         job = run(model, body, follow, goes_on=True)
     model.fits += 1
-    if model.stop_training:
-        warnings.warn(
-            "`stop_training` was not heeded: the job ran on the service, ahead of the callbacks here. Use "
-            "EarlyStopping, or `fit_generator`, which makes a job for each epoch.",
-            stacklevel=3,
-        )
     history = read(model.client.jobs.metrics(job["id"]), model=model, job=job["id"], params=params)
     hearing.end(history)
     return history

@@ -78,6 +78,9 @@ class Attempt:
         self._every_epochs = wanted.get("every_epochs")
         self._keep = wanted.get("keep") or tools.settings.checkpoint_keep
         self._logs: dict[str, Any] = {}
+        #: The epoch after which the caller wants it to end, and why it has ended before its time.
+        self._stop_after: int | None = None
+        self._reason: str | None = None
         self._next_report = 0.0
         self._next_checkpoint = self._started + self._every_seconds
         self._warned_of_storage = False
@@ -102,7 +105,7 @@ class Attempt:
             shutil.rmtree(self._folder, ignore_errors=True)  # it may be what has filled the disk
             return self._fail(error)
         else:
-            self._journal.finish(JobState.SUCCEEDED, evaluation=evaluation)
+            self._journal.finish(JobState.SUCCEEDED, reason=self._reason, evaluation=evaluation)
             return JobState.SUCCEEDED
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -128,7 +131,11 @@ class Attempt:
         self._begin(training)
         self._training = training
         self._epoch_began = time.monotonic()
+        if training.steps and not training.done:
+            self._stop_if_due(training, training.epoch - 1)
         training.fit(self)
+        if plan.fit and self._stop_after is not None and training.epoch < plan.fit.nb_epoch:
+            self._reason = "stopped_by_user"
         evaluation = training.evaluate(self) if plan.evaluate else None
         predictions = training.predict(self) if plan.predict else None
         self._keep_results(training, predictions)
@@ -159,6 +166,8 @@ class Attempt:
         self._epoch_began = now
         self._logs = dict(logs)
         self._journal.epoch(epoch, logs)
+        if self._training:
+            self._stop_if_due(self._training, epoch)
         if self._training and self._every_epochs and (epoch + 1) % self._every_epochs == 0:
             self._checkpoint(self._training)
 
@@ -202,6 +211,14 @@ class Attempt:
             raise Leave(JobState.CANCELLED, "cancelled_by_user")
         if wish == "pause":
             self._leave(Leave(JobState.PAUSED, "paused_by_user"))
+        if wish == "stop" and self._stop_after is None:
+            # What was told of is kept: who goes on from before that does it anew.
+            self._stop_after = self._training.epoch if self._training else self._journal.last_epoch()
+
+    def _stop_if_due(self, training: Training, done: int) -> None:
+        """End the fit if epoch `done`, which is over, was the last one that the caller wants."""
+        if self._stop_after is not None and done >= self._stop_after:
+            training.stop_training = True
 
     def _leave(self, ending: Leave) -> None:
         if self._training and self._assignment.kind == TRAINING:

@@ -95,6 +95,7 @@ class JobOut(BaseModel):
     evaluation: dict[str, Any] | None
     error: dict[str, Any] | None
     resume_fidelity: str | None
+    stopping: bool = Field(description="Whether it was asked to end after the epoch that it is in.")
     definition: dict[str, Any]
     links: dict[str, str]
 

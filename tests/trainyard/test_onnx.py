@@ -7,6 +7,7 @@ from tests.trainyard.small import RNG, X, Y, make
 from trainyard.layers import LSTM, Convolution2D, Dense, Flatten, Merge
 from trainyard.models import Sequential
 
+SLOW = pytest.mark.slow
 LAYERS = {
     "dense": ([Dense(8, input_dim=5, activation="tanh"), Dense(3, activation="softmax")], (5,)),
     "recurrent": ([LSTM(4, input_shape=(6, 5)), Dense(3, activation="softmax")], (6, 5)),
@@ -23,7 +24,7 @@ def run(path, *inputs):
     return y
 
 
-@pytest.mark.parametrize("case", LAYERS)
+@pytest.mark.parametrize("case", ["images", pytest.param("dense", marks=SLOW), pytest.param("recurrent", marks=SLOW)])
 def test_onnxruntime_predicts_what_the_model_predicts(client, tmp_path, case):
     layers, shape = LAYERS[case]
     model = make(*layers)
