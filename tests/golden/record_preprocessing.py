@@ -13,6 +13,7 @@ import numpy as np
 import scipy.ndimage
 
 SEQUENCES = [[3, 1, 4], [], [1, 5, 9, 2, 6, 5], [3], [5, 8, 9, 7, 9]]
+WORDS = [3, 0, 1, 4, 1, 5, 9, 0, 0, 2]
 OTHERS = [[1, 2], [2, 3, 5], [5]]
 PADDINGS = [
     {},
@@ -101,7 +102,9 @@ def record_sequences(sequence, text):
         tokenizer.fit_on_sequences(fit_on or SEQUENCES)
         result = tokenizer.sequences_to_matrix(SEQUENCES, mode=arguments["mode"])
         counted.append({"arguments": arguments, "fit_on": fit_on, "result": result.tolist()})
-    return {"pad_sequences": padded, "sequences_to_matrix": counted}
+    table = sequence.make_sampling_table(200).tolist()
+    pairs, _ = sequence.skipgrams(WORDS, 10, window_size=2, negative_samples=0, shuffle=False)
+    return {"pad_sequences": padded, "sequences_to_matrix": counted, "sampling_table": table, "skipgrams": pairs}
 
 
 def record_texts(text):
@@ -119,7 +122,7 @@ def record_texts(text):
             {
                 "arguments": arguments,
                 "word_index": tokenizer.word_index,
-                "index_docs": tokenizer.index_docs,
+                "index_docs": dict(sorted(tokenizer.index_docs.items())),
                 "sequences": tokenizer.texts_to_sequences(TEXTS[::-1]),
                 "matrices": {mode: tokenizer.texts_to_matrix(TEXTS[::-1], mode).tolist() for mode in modes},
             }

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.engine.yard import GOLDEN
-from trainyard.preprocessing.sequence import pad_sequences
+from trainyard.preprocessing.sequence import make_sampling_table, pad_sequences, skipgrams
 from trainyard.preprocessing.text import Tokenizer, base_filter, one_hot, text_to_word_sequence
 
 SEQUENCES = [[3, 1, 4], [], [1, 5, 9, 2, 6, 5], [3], [5, 8, 9, 7, 9]]
@@ -41,6 +41,38 @@ def test_steps_may_be_vectors_of_one_shape():
 def test_what_padding_does_not_take_is_named(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         pad_sequences(SEQUENCES, **wrong)
+
+
+WORDS = [3, 0, 1, 4, 1, 5, 9, 0, 0, 2]
+
+
+def test_words_are_paired_with_their_neighbours_as_by_keras_1():
+    assert skipgrams(WORDS, 10, 2, 0, shuffle=False) == (RECORDED["skipgrams"], [1] * len(RECORDED["skipgrams"]))
+    np.testing.assert_allclose(make_sampling_table(200), RECORDED["sampling_table"], rtol=1e-12)
+
+
+def test_pairs_by_chance_are_as_many_as_asked_for_and_follow_numpy_s_seed():
+    drawn = []
+    for _ in range(2):
+        np.random.seed(4)
+        drawn.append(skipgrams(WORDS, 10, 2, 0.5, categorical=True))
+    assert drawn[0] == drawn[1]
+    pairs, labels = drawn[0]
+    near, far = (
+        [pair for pair, label in zip(pairs, labels, strict=True) if label == kind] for kind in ([0, 1], [1, 0])
+    )
+    assert sorted(near) == sorted(RECORDED["skipgrams"])
+    assert near != RECORDED["skipgrams"]
+    assert len(far) == len(near) // 2
+    assert all(word in WORDS and 1 <= other < 10 for word, other in far)
+
+
+def test_words_that_are_never_taken_have_no_pairs():
+    table = np.zeros(10)
+    table[9] = 1
+    pairs, _ = skipgrams(WORDS, 10, 2, 0, sampling_table=table)
+    assert {word for word, _ in pairs} == {9}
+    assert skipgrams([0, 0], 10) == ([], [])
 
 
 @pytest.mark.parametrize("case", RECORDED["sequences_to_matrix"], ids=named)
