@@ -29,7 +29,7 @@ from worker.patience import Patience
 from worker.protocol import EPOCHS, Assignment
 from worker.receipt import RECEIPT, fidelity, receipt
 from worker.restoring import restore
-from worker.results import FORMATS, OPTIMIZER, SAVED, leave, leave_predictions, takes_optimizer, write_json
+from worker.results import FORMATS, SAVED, leave, leave_predictions, write_json
 
 log = logging.getLogger(__name__)
 
@@ -189,9 +189,8 @@ class Attempt:
             path, kernels = self._inputs.weights(weights)
             by_name, into = weights.get("by_name", False), weights.get("into")
             training.load_weights(path, kernels=kernels, by_name=by_name, into=into)
-            if takes_optimizer(self._assignment.definition):
-                whose = weights.get("optimizer_of") or weights.get("job")
-                training.load_optimizer(self._inputs.artifact(whose, OPTIMIZER) if whose else path, kernels)
+            if remembered := self._inputs.optimizer(weights):
+                training.load_optimizer(remembered, kernels)
 
     def _report(self, training: Training, now: float) -> None:
         progress = training.progress

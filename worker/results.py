@@ -13,9 +13,8 @@ from engine.errors import NotExported
 from engine.exports import EXPORTS, chosen
 from engine.training import exporting
 from engine.training.loop import Training
+from worker.inputs import OPTIMIZER
 
-#: What the optimizer has gathered, kept beside the weights so that a later job can take it along.
-OPTIMIZER = "optimizer.safetensors"
 #: What an inspection has found in a saved model.
 SAVED = "saved.json"
 

@@ -92,6 +92,7 @@ def test_a_training_that_is_stopped_ends_well_after_its_epoch_with_all_that_it_l
     left = {row.name for row in read(job_id, "artifacts")}
     assert {"history.json", "optimizer.safetensors", "predictions.npz", "receipt.json"} <= left
     assert json.loads(blob_of(job_id, "history.json"))["epoch"] == [0, 1]
+    assert json.loads(blob_of(job_id, "receipt.json"))["epochs"] == 2
 
 
 class Died(BaseException):
