@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, delete, select
+from sqlalchemy import and_, delete, func, select
 from sqlalchemy.orm import Session, aliased
 from sqlalchemy.sql.base import ExecutableOption
 
 from core.datasets import Datasets
 from core.errors import JobFinished, NotFound, StateConflict
-from core.events import move, record
+from core.events import move, record, touch
 from core.leases import TRAINING
 from core.pages import Cursor, Page, cut, merged
 from core.tables import Artifact, Attempt, Checkpoint, Epoch, Event, Job, JobDataset, JobLabel, JobState
@@ -111,6 +111,7 @@ class Jobs:
         job = self._live(job_id, "paused")
         self._refuse_cancelling(job, "paused")
         if job.state == JobState.QUEUED:
+            job.wish = None
             move(self.session, job, JobState.PAUSED, "paused_by_user")
         elif job.state == JobState.RUNNING:
             job.wish = "pause"
@@ -134,6 +135,25 @@ class Jobs:
             move(self.session, job, JobState.RUNNING, "resumed_by_user")
         return self._saved(job)
 
+    def stop(self, job_id: str) -> Job:
+        """Have a training end well after the epoch that it is in: it succeeds, with all that it has learnt.
+
+        Raises:
+            NotFound: The project has no such job.
+            JobFinished: It has already ended.
+            StateConflict: It is not training: it has not begun, rests, is being cancelled, or has nothing to fit.
+        """
+        job = self._live(job_id, "stopped")
+        if hindrance := _hindrance(job):
+            raise StateConflict(f"Job {job_id} {hindrance}.", job_id=job_id, state=job.state)
+        if job.wish != "stop":
+            job.wish = "stop"
+            touch(job)
+            record(
+                self.session, job, "stop", {"detail": "The training was asked to end after the epoch that it is in."}
+            )
+        return self._saved(job)
+
     def events(self, job_id: str, after: int, limit: int) -> Sequence[Event]:
         """List what happened to a job since event number `after`."""
         query = select(Event).where(Event.job_id == job_id, Event.seq > after)
@@ -143,6 +163,11 @@ class Jobs:
         """List a job's epochs in order, those after one of them."""
         query = select(Epoch).where(Epoch.job_id == job_id, Epoch.epoch > after).order_by(Epoch.epoch)
         return self.session.scalars(query).all()
+
+    def last_epoch(self, job_id: str) -> int:
+        """Tell the last epoch that was told of; -1 if there is none."""
+        last = self.session.scalar(select(func.max(Epoch.epoch)).where(Epoch.job_id == job_id))
+        return -1 if last is None else last
 
     def attempts(self, job_id: str) -> Sequence[Attempt]:
         """List the tries at a job, first to last."""
@@ -207,6 +232,19 @@ class Jobs:
                 job_id=job.id,
                 state=job.state,
             )
+
+
+def _hindrance(job: Job) -> str | None:
+    """Say why a job cannot be stopped, if it cannot."""
+    if "fit" not in job.definition:
+        return "trains nothing, so there is no epoch to stop after; cancel it instead"
+    if job.state in (JobState.PAUSED, JobState.PAUSING):
+        return f"is {job.state}; resume it, and then stop it"
+    if job.state == JobState.CANCELLING:
+        return "is being cancelled and can no longer be stopped"
+    if not job.attempt:
+        return "has not begun, so there is nothing to keep; cancel it instead"
+    return None
 
 
 def unknown(job_id: str) -> NotFound:

@@ -174,7 +174,9 @@ def _as_wished(job: Job, state: str, reason: str | None) -> tuple[str, str | Non
 
 
 def _let_go(session: Session, job: Job, state: str, reason: str | None, error: dict[str, Any] | None) -> None:
-    job.lease_owner = job.lease_expires_at = job.wish = None
+    job.lease_owner = job.lease_expires_at = None
+    if state != JobState.QUEUED or job.wish != "stop":  # the next attempt is to hear of that
+        job.wish = None
     job.error = error
     move(session, job, state, reason)
     session.flush()

@@ -208,7 +208,7 @@ class Job(Base):
     labels: Mapped[dict[str, Any]]
     state: Mapped[str]
     reason: Mapped[str | None]
-    #: What the caller wants the running attempt to do: "cancel" or "pause".
+    #: What the caller wants the running attempt to do: "cancel", "pause", or "stop" after the epoch.
     wish: Mapped[str | None]
     #: The number of the newest attempt, and its fencing token.
     attempt: Mapped[int] = mapped_column(default=0)

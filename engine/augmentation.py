@@ -14,6 +14,8 @@ from engine.errors import BadArgument
 
 Numbers = NDArray[np.float64]
 
+#: Added to deviations before they divide, and to the variances of whitening.
+EPSILON, EPSILON_WHITENING = 1e-7, 1e-6
 #: How many values an image may have whose whitening is learnt: the matrix has that number squared.
 MAX_WHITENED = 4096
 

@@ -235,13 +235,13 @@ def _words(sequences: Sequences, describe: Describe) -> int:
     return count
 
 
-def count(words: Array, offsets: Array, how: Counting, rarity: Array | None = None) -> Array:
+def count(words: Array, offsets: Array, how: Counting, rarity: Array | None = None, dtype: str = "float32") -> Array:
     """Count word numbers into a matrix `(n, nb_words)`.
 
     Raises:
         BadData: A word's number is negative.
     """
-    out = made((len(offsets) - 1, how.nb_words), "float32")
+    out = made((len(offsets) - 1, how.nb_words), dtype)
     for block in _blocks(len(out), how.nb_words * 8):
         counts, lengths = _counts(words, offsets, block, how.nb_words)
         out[block] = _weighed(counts, lengths, how.mode, rarity)
@@ -259,12 +259,17 @@ def _weighed(counts: Array, lengths: Array, mode: str, rarity: Array | None) -> 
 
 
 def rarities(words: Array, offsets: Array, nb_words: int) -> Array:
-    """Tell how rare each word is: `log(1 + sequences / (1 + those with the word))`."""
+    """Tell how rare each word is in sequences."""
     found = np.zeros(nb_words)
     for block in _blocks(len(offsets) - 1, nb_words * 8):
         found += (_counts(words, offsets, block, nb_words)[0] > 0).sum(0)
-    rarity: Array = np.log(1.0 + (len(offsets) - 1) / (1.0 + found))
-    return rarity
+    return rarity(found, len(offsets) - 1)
+
+
+def rarity(found: Array, sequences: int) -> Array:
+    """Tell how rare words are, of the number of sequences that each was found in, and of how many there are."""
+    rare: Array = np.log(1.0 + sequences / (1.0 + found))
+    return rare
 
 
 def _counts(words: Array, offsets: Array, block: slice, nb_words: int) -> tuple[Array, Array]:

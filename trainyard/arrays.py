@@ -121,7 +121,14 @@ def fetched(client: Client, job_id: str, name: str, to: Path) -> Path:
     for each in client.jobs.artifacts(job_id)["items"]:
         if each["name"] == name:
             return client.download(job_id, each, to)
-    raise TrainyardError(f"{job_id} has left no {name}.")
+    raise TrainyardError(" ".join([f"{job_id} has left no {name}.", *_said_of(client, job_id, name)]))
+
+
+def _said_of(client: Client, job_id: str, name: str) -> list[str]:
+    """List what a job has warned of that is about a file."""
+    events = client.jobs.events(job_id)["items"]
+    said = [str(each["data"].get("detail")) for each in events if each["type"] == "warning"]
+    return [each for each in said if name in each]
 
 
 @lru_cache(maxsize=4)

@@ -203,7 +203,12 @@ class Built:
             metrics = [each for given in metrics.values() for each in (given if isinstance(given, list) else [given])]
         given: Any = metrics or None
         self._compiled = Compile(optimizer, loss, given, sample_weight_mode)
-        self.kept = replace(self.kept, goes_on=False)
+        self.kept = replace(self.kept, optimizer=None)
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether `compile` has settled something."""
+        return self._compiled is not None
 
     @property
     def compiled(self) -> Compile:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import csv
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,9 @@ from engine.callbacks import ModelCheckpoint as _Checkpoint
 from engine.filenames import fill
 from engine.loggers import EVENTS
 from engine.loggers import TensorBoard as _Scalars
-from trainyard.errors import TrainyardError
+from trainyard.errors import Refused, TrainyardError
 from trainyard.history import History as History
+from trainyard.http import Client
 from trainyard.names import finder, names_of
 
 if TYPE_CHECKING:
@@ -39,12 +41,15 @@ def __getattr__(name: str) -> Any:
 class Callback:
     """Something of your own that hears of a training: override what it shall hear.
 
-    It is told of epochs once the service has told of them here, so it can watch and keep, but neither stop nor change
-    the training. `fit_generator` draws every epoch here, and heeds `model.stop_training`.
+    It is told of epochs once the service has told of them here, so it can watch and keep, but not change the training.
+    Where it sets `model.stop_training`, the job ends well after the epoch that it is then in, which may be a later one,
+    and keeps its weights. `fit_generator` makes a job for each epoch, and makes no further one.
     """
 
     model: Sequential
     params: Mapping[str, Any]
+    #: The job that trains, once it is queued; none where each epoch has a job of its own, as in `fit_generator`.
+    job: str | None = None
 
     def set_params(self, params: Mapping[str, Any]) -> None:
         """Take what the training was asked for."""
@@ -54,8 +59,12 @@ class Callback:
         """Take the model; its weights are those from before the training until that has ended."""
         self.model = model
 
+    def set_job(self, job: str) -> None:
+        """Take the job, which is queued now."""
+        self.job = job
+
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Hear that the job is queued."""
+        """Hear that a job is about to be sent."""
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Hear of an epoch, before its end is told of."""
@@ -65,6 +74,9 @@ class Callback:
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         """Hear that the job has succeeded."""
+
+    def on_train_error(self, error: BaseException) -> None:
+        """Hear that it has not: it failed or was cancelled, was let go of, or something broke here."""
 
     def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Is never called: batches are not told of one by one."""
@@ -243,6 +255,9 @@ class Hearing:
         #: Where the files belong that a callback of the service keeps.
         self.folders: dict[int, Path] = {}
         self._histories: list[History] = []
+        self._model: Sequential | None = None
+        #: The job that can be stopped, until that was asked for.
+        self._job: str | None = None
         for each in callbacks or ():
             if isinstance(each, History):
                 self._histories.append(each)
@@ -260,17 +275,37 @@ class Hearing:
 
     def begin(self, model: Sequential, params: Mapping[str, Any]) -> None:
         """Tell that a training begins."""
-        model.stop_training = False
+        model.stop_training, self._model = False, model
         for each in self.ours:
+            each.job = None
             each.set_model(model)
             each.set_params(params)
             each.on_train_begin({})
+
+    def queued(self, job: str) -> None:
+        """Tell which job it is."""
+        self._job = job
+        for each in self.ours:
+            each.set_job(job)
+
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        """Tell if what is done meanwhile goes wrong."""
+        try:
+            yield
+        except BaseException as error:
+            for each in self.ours:
+                each.on_train_error(error)
+            raise
 
     def epoch(self, epoch: int, logs: Logs) -> None:
         """Tell of an epoch."""
         for each in self.ours:
             each.on_epoch_begin(epoch, {})
             each.on_epoch_end(epoch, logs)
+        if self._job and self._model and self._model.stop_training:
+            _stop(self._model.client, self._job)
+            self._job = None
 
     def end(self, history: History) -> None:
         """Tell that the training has ended, and how it went."""
@@ -278,6 +313,14 @@ class Hearing:
             given.take(history)
         for each in self.ours:
             each.on_train_end({})
+
+
+def _stop(client: Client, job: str) -> None:
+    try:
+        client.jobs.stop(job)
+    except Refused as refusal:
+        if refusal.status != 409:  # it has just ended by itself
+            raise
 
 
 def _warn_of_batches(callback: Callback) -> None:

@@ -96,6 +96,10 @@ class Jobs(Resource[Answer]):
         """Let a job rest at a checkpoint."""
         return self._post(f"/v1/jobs/{job_id}/pause")
 
+    def stop(self, job_id: str) -> Answer:
+        """Have a training end after the epoch that it is in, and keep what it has learnt."""
+        return self._post(f"/v1/jobs/{job_id}/stop")
+
     def resume(self, job_id: str) -> Answer:
         """Let a paused job go on."""
         return self._post(f"/v1/jobs/{job_id}/resume")
@@ -188,6 +192,10 @@ class Weights(Resource[Answer]):
     def get(self, weights_id: str) -> Answer:
         """Read what is known of uploaded weights."""
         return self._get(f"/v1/weights/{weights_id}")
+
+    def model(self, weights_id: str) -> Answer:
+        """Read the model that a whole model's file holds, and how it was compiled."""
+        return self._get(f"/v1/weights/{weights_id}/model")
 
 
 class Predictions(Resource[Answer]):

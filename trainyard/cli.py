@@ -1,4 +1,4 @@
-"""The command line: `trainyard up`, `submit`, `follow`, `jobs`, `cancel`, `download`, `keys`."""
+"""The command line: `trainyard up`, `submit`, `follow`, `jobs`, `stop`, `cancel`, `download`, `keys`."""
 
 import logging
 import signal
@@ -109,10 +109,18 @@ def jobs(
 
 @app.command()
 def cancel(job: str, url: Url = None) -> None:
-    """Stop a job for good."""
+    """End a job for good."""
     with Client(url) as client:
         told = client.jobs.cancel(job)
     out.print(f"{told['id']} [{STYLES.get(told['state'], 'white')}]{told['state']}[/]", soft_wrap=True)
+
+
+@app.command()
+def stop(job: str, url: Url = None) -> None:
+    """End a training after the epoch that it is in; its weights stay."""
+    with Client(url) as client:
+        told = client.jobs.stop(job)
+    out.print(f"{told['id']} ends after this epoch, and keeps its weights.", soft_wrap=True)
 
 
 @app.command()

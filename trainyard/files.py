@@ -12,6 +12,7 @@ from engine.exports import EXPORTS
 from trainyard import arrays, keeping, running, tensors
 from trainyard.arrays import Array
 from trainyard.errors import BadFile
+from trainyard.http import Client
 
 if TYPE_CHECKING:
     from trainyard.models import Sequential
@@ -38,10 +39,11 @@ def save_model(model: Sequential, path: Path, overwrite: bool) -> None:
     if path.suffix not in _WHOLE:
         raise BadFile(f"A model is saved as one of {', '.join(_WHOLE)}, but got {path.name}.")
     export = _WHOLE[path.suffix]
-    job = keeping.job_of(model)
+    compiled = model.is_compiled
+    job = None if compiled and model.trained_compile != model.compiled.get_config() else keeping.job_of(model)
     left = [each["name"] for each in model.client.jobs.artifacts(job)["items"]] if job else []
     if job is None or EXPORTS[export] not in left:
-        job = running.resting_in(model, keeping.start(model, goes_on=False) | {"exports": [export]})
+        job = running.resting_in(model, keeping.start(model, goes_on=compiled) | {"exports": [export]}, compiled)
     with arrays.folder() as place:
         _put(arrays.fetched(model.client, job, EXPORTS[export], place), path)
 
@@ -60,12 +62,21 @@ def _put(written: Path, path: Path) -> None:
 
 def load_weights(model: Sequential, path: Path, by_name: bool, kernels: str) -> None:
     """See `Sequential.load_weights`."""
-    if not path.is_file():
-        raise BadFile(f"There is no file {path}.")
-    uploaded = model.client.upload_weights(path, kernels)["id"]
-    job = running.resting_in(model, {"weights": {"id": uploaded, "by_name": by_name}})
+    job = running.resting_in(model, {"weights": {"id": sent(model.client, path, kernels), "by_name": by_name}})
     loaded = dict(arrays.weights_of(model.client, job))
     keeping.keep(model, _found(model, loaded) if by_name else loaded)
+
+
+def sent(client: Client, path: Path, kernels: str) -> str:
+    """Send a file of weights, and return the id that it has there.
+
+    Raises:
+        BadFile: There is none.
+    """
+    if not path.is_file():
+        raise BadFile(f"There is no file {path}.")
+    uploaded: str = client.upload_weights(path, kernels)["id"]
+    return uploaded
 
 
 def _found(model: Sequential, loaded: dict[str, Array]) -> dict[str, Array]:

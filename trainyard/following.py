@@ -84,6 +84,7 @@ class Following:
         client: Whom to ask.
         job_id: Which job.
         verbose: How much is shown, as Keras 1 has it.
+        queued: Who hears which job it is, before anything of it is told.
         told: Who hears of each epoch beside the person.
         on_interrupt: What the first Ctrl-C does: "ask" (where there is a terminal; elsewhere it detaches), "detach", or
             "cancel".
@@ -95,12 +96,14 @@ class Following:
         client: Client,
         job_id: str,
         verbose: int = 0,
+        queued: Callable[[str], None] | None = None,
         told: Told | None = None,
         on_interrupt: str = "ask",
         console: Console | None = None,
     ) -> None:
         check_interrupt(on_interrupt)
-        self._client, self._job_id, self._told, self._on_interrupt = client, job_id, told, on_interrupt
+        self._client, self._job_id, self._on_interrupt = client, job_id, on_interrupt
+        self._queued, self._told = queued, told
         self._console = console or Console()
         self._report = report(verbose, self._console)
         self._epochs_told = 0
@@ -128,6 +131,9 @@ class Following:
                 return succeeded(job)
 
     def _watched(self) -> Json:
+        queued, self._queued = self._queued, None
+        if queued:
+            queued(self._job_id)
         with self._report() as shown:
             for job in self._client.watch(self._job_id):
                 shown.show(job)

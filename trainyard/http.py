@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 
 import httpx
 
 from trainyard.asking import DEFAULT_URL, PATIENCE, TERMINAL, Asking, Watch, address, credentials, unreachable
-from trainyard.calls import Call, Datasets, Json, Resources, Weights
+from trainyard.calls import Answer, Call, Datasets, Json, Resources, Weights
 from trainyard.errors import TrainyardError, Unreachable
 from trainyard.transfers import ANNOUNCED_BYTES, Moved, described, refusal, send, send_parts
 
@@ -21,12 +21,13 @@ __all__ = ["DEFAULT_URL", "TERMINAL", "AsyncClient", "Client", "Json"]
 
 #: By the end of a file's name, what its format is called.
 _WEIGHTS = {".h5": "hdf5", ".hdf5": "hdf5", ".keras": "keras", ".safetensors": "safetensors"}
+Transport = TypeVar("Transport", httpx.BaseTransport, httpx.AsyncBaseTransport)
 #: How long a service that has answered before is waited for when it can no longer be reached.
 _AWAY_SECONDS = 60.0
 
 
-class Client(Resources[Json]):
-    """Speaks to one service as one project.
+class Service(Resources[Answer], Generic[Answer, Transport]):
+    """One service, spoken to as one project.
 
     `client.jobs`, `.datasets`, `.models`, `.weights`, `.predictions`, `.evaluations` and `.system` hold the calls of
     the REST contract, one method each, which return the answer's JSON.
@@ -37,17 +38,30 @@ class Client(Resources[Json]):
         transport: Stands in for the network in tests.
     """
 
-    def __init__(
-        self, url: str | None = None, api_key: str | None = None, transport: httpx.BaseTransport | None = None
-    ) -> None:
+    def __init__(self, url: str | None = None, api_key: str | None = None, transport: Transport | None = None) -> None:
         super().__init__(self._json)
-        self.url = address(url)
-        self._http = httpx.Client(
-            base_url=self.url, headers=credentials(api_key), timeout=PATIENCE, transport=transport
-        )
+        self.url, self._key, self._met = address(url), api_key, False
+        self._open(transport, {"base_url": self.url, "headers": credentials(api_key), "timeout": PATIENCE})
+
+    def _open(self, transport: Transport | None, settings: Json) -> None:
+        """Open the way to it."""
+        raise NotImplementedError(f"{type(self).__name__} says how it speaks")
+
+    def _json(self, call: Call) -> Answer:
+        """Carry out a call."""
+        raise NotImplementedError(f"{type(self).__name__} says how it speaks")
+
+    def _asking(self, call: Call) -> Asking:
+        return Asking(call, self.url, _AWAY_SECONDS if self._met else 0.0)
+
+
+class Client(Service[Json, httpx.BaseTransport]):
+    """Speaks to a service, and waits for its answers; `Service` says what it is made of."""
+
+    def _open(self, transport: httpx.BaseTransport | None, settings: Json) -> None:
+        self._http = httpx.Client(transport=transport, **settings)
         # The storage is somebody else: it gets signed URLs, and never the key.
         self._storage = httpx.Client(timeout=PATIENCE, transport=transport)
-        self._met = False
 
     def __enter__(self) -> Self:
         return self
@@ -178,7 +192,7 @@ class Client(Resources[Json]):
         return _read(self._send(call))
 
     def _send(self, call: Call) -> httpx.Response:
-        asking = Asking(call, self.url, _AWAY_SECONDS if self._met else 0.0)
+        asking = self._asking(call)
         while True:
             with ExitStack() as files:
                 outcome = self._tried(asking.request(files))
@@ -195,25 +209,11 @@ class Client(Resources[Json]):
             return error
 
 
-class AsyncClient(Resources[Awaitable[Json]]):
-    """What `Client` is, for code that awaits: every call of the contract is a coroutine.
+class AsyncClient(Service[Awaitable[Json], httpx.AsyncBaseTransport]):
+    """What `Client` is, for code that awaits: every call of the contract is a coroutine."""
 
-    Args:
-        url: Where the service listens; `TRAINYARD_URL`, or else the local yard.
-        api_key: `ty_…`; `TRAINYARD_API_KEY`, or else none.
-        transport: Stands in for the network in tests.
-    """
-
-    def __init__(
-        self, url: str | None = None, api_key: str | None = None, transport: httpx.AsyncBaseTransport | None = None
-    ) -> None:
-        super().__init__(self._json)
-        self.url = address(url)
-        self._key = api_key
-        self._http = httpx.AsyncClient(
-            base_url=self.url, headers=credentials(api_key), timeout=PATIENCE, transport=transport
-        )
-        self._met = False
+    def _open(self, transport: httpx.AsyncBaseTransport | None, settings: Json) -> None:
+        self._http = httpx.AsyncClient(transport=transport, **settings)
 
     async def __aenter__(self) -> Self:
         return self
@@ -254,7 +254,7 @@ class AsyncClient(Resources[Awaitable[Json]]):
         return _read(await self._send(call))
 
     async def _send(self, call: Call) -> httpx.Response:
-        asking = Asking(call, self.url, _AWAY_SECONDS if self._met else 0.0)
+        asking = self._asking(call)
         while True:
             with ExitStack() as files:
                 outcome = await self._tried(asking.request(files))

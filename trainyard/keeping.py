@@ -36,7 +36,7 @@ class Kept:
         job: The job that has left them.
         prefix: What their keys begin with there.
         whole: Whether that job's model is this very model, so that another job can begin from it.
-        goes_on: Whether its optimizer goes on as well.
+        optimizer: The job whose optimizer goes on, if there is one since the model was compiled.
         here: The weights themselves, by their keys.
     """
 
@@ -44,21 +44,28 @@ class Kept:
     job: str | None = None
     prefix: str = ""
     whole: bool = False
-    goes_on: bool = False
+    optimizer: str | None = None
     here: dict[str, Array] | None = None
 
 
 def keep(model: Built, weights: dict[str, Array]) -> None:
-    """Have a model's weights be these."""
-    model.kept = Kept(next(_moments), here=weights)
+    """Have a model's weights be these; what its optimizer has gathered stays."""
+    model.kept = Kept(next(_moments), optimizer=model.kept.optimizer, here=weights)
 
 
-def keep_job(model: Built, job_id: str, goes_on: bool) -> None:
-    """Have the weights of a model, and of the models that stand in it, be those that a job has left."""
+def keep_job(model: Built, job_id: str, has_optimizer: bool) -> None:
+    """Have the weights of a model, and of the models that stand in it, be those that a job has left.
+
+    Args:
+        model: The model.
+        job_id: The job.
+        has_optimizer: Whether its optimizer is the one that goes on; otherwise it stays the one that there was.
+    """
     moment = next(_moments)
-    model.kept = Kept(moment, job_id, whole=True, goes_on=goes_on)
+    optimizer = job_id if has_optimizer else model.kept.optimizer
+    model.kept = Kept(moment, job_id, whole=True, optimizer=optimizer)
     for other, prefix in held_models(model.described_layers):
-        other.kept = Kept(moment, job_id, prefix)
+        other.kept = Kept(moment, job_id, prefix, optimizer=other.kept.optimizer)
 
 
 def changed_shape(model: Built) -> None:
@@ -107,16 +114,21 @@ def start(model: Built, goes_on: bool) -> Json:
 
     Args:
         model: The model.
-        goes_on: Whether the job trains, and so takes the optimizer along where there is one.
+        goes_on: Whether the optimizer goes on in it, where there is one.
     """
+    whose = model.kept.optimizer if goes_on else None
     if job := job_of(model):
-        return {"weights": {"job": job, "optimizer": goes_on and model.kept.goes_on}}
+        return {"weights": {"job": job, **({"optimizer": True} if whose == job else _optimizer_of(whose))}}
     if not model.kept.moment and not newer(model):
         return {}
     with arrays.folder() as place:
         path = place / "weights.safetensors"
         tensors.write(path, weights_of(model))
-        return {"weights": {"id": model.client.upload_weights(path)["id"]}}
+        return {"weights": {"id": model.client.upload_weights(path)["id"], **_optimizer_of(whose)}}
+
+
+def _optimizer_of(job: str | None) -> Json:
+    return {"optimizer_of": job} if job else {}
 
 
 def slots(model: Built, layer: str | None = None) -> list[Slot]:

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from trainyard import files, generators, keeping, running
+from trainyard import files, generators, keeping, loading, running, session
 from trainyard.arrays import Array
 from trainyard.built import Built
-from trainyard.calls import Json
 from trainyard.errors import Missing
 from trainyard.following import Following, check_interrupt
 from trainyard.history import History, read
 from trainyard.http import Client
+from trainyard.preprocessing import image
+from trainyard.preprocessing.image import ImageDataGenerator
 from trainyard.running import Options, data, scored
 
 if TYPE_CHECKING:
     from engine.training.modules import Module
 
-__all__ = ["Sequential", "model_from_config", "model_from_json"]
+__all__ = ["Sequential", "load_model", "model_from_config", "model_from_json"]
 
 Scores = float | list[float]
 
@@ -58,7 +59,7 @@ class Sequential(Built):
         if compiled := definition.get("compile"):
             model.compile(**compiled)
         job = Following(model.client, job_id, verbose, on_interrupt=on_interrupt).to_the_end()
-        keeping.keep_job(model, job_id, goes_on="fit" in definition)
+        keeping.keep_job(model, job_id, has_optimizer="fit" in definition)
         model.seed, model.fits, model.trained_compile = job["seed"], int("fit" in definition), compiled
         model.history = read(model.client.jobs.metrics(job_id), model=model, job=job_id, params=definition.get("fit"))
         return model
@@ -80,6 +81,8 @@ class Sequential(Built):
         sample_weight: Any = None,
         initial_epoch: int = 0,
         *,
+        reset_states: str = "never",
+        augmentation: ImageDataGenerator | None = None,
         on_interrupt: str = "ask",
         name: str | None = None,
         labels: Mapping[str, str] | None = None,
@@ -103,6 +106,8 @@ class Sequential(Built):
             class_weight: Weight of each class in the loss.
             sample_weight: Weight of each sample, or of each step with the temporal mode.
             initial_epoch: The epoch to begin with.
+            reset_states: When stateful layers forget: "never", after every "epoch", or when the whole "fit" is done.
+            augmentation: What is done to the images on the service, each time that they are trained on.
             on_interrupt: What Ctrl-C does: "ask" (where there is a terminal; elsewhere it detaches), "detach" lets the
                 job run on, to be come back to with `attach`, "cancel" stops it.
             name: What the job is called; the model's name when absent.
@@ -117,9 +122,11 @@ class Sequential(Built):
         """
         part = scored("fit", x, y, sample_weight)
         part |= {"batch_size": batch_size, "nb_epoch": nb_epoch, "initial_epoch": initial_epoch, "shuffle": shuffle}
-        part |= {"validation_split": validation_split, "verbose": verbose}
+        part |= {"validation_split": validation_split, "verbose": verbose, "reset_states": reset_states}
+        if augmentation is not None:
+            part["augmentation"] = image.augmentation(augmentation)
         if validation_data is not None:
-            part["validation_data"] = _validation(validation_data)
+            part["validation_data"] = running.validation(validation_data)
         if class_weight is not None:
             part["class_weight"] = {str(key): float(value) for key, value in class_weight.items()}
         job = {"name": name or self.name, "labels": labels, "checkpoint": checkpoint, "limits": limits}
@@ -258,7 +265,7 @@ class Sequential(Built):
         return keeping.in_order(self)
 
     def set_weights(self, weights: Iterable[Array]) -> None:
-        """Set all weights, in the order of `get_weights`; what the optimizer has gathered is left behind.
+        """Set all weights, in the order of `get_weights`; what the optimizer has gathered stays, as in Keras 1.
 
         Raises:
             TrainyardError: They are not as many, or not of the shapes, that there are.
@@ -299,7 +306,7 @@ class Sequential(Built):
         return Module(self.settled, keeping.weights_of(self))
 
     def load_weights(self, filepath: str | Path, by_name: bool = False, kernels: str = "tensorflow") -> None:
-        """Take the weights of a file: HDF5 of any Keras, `.keras` or safetensors.
+        """Take the weights of a file: HDF5 of any Keras, `.keras` or safetensors; what the optimizer gathered stays.
 
         Args:
             filepath: The file.
@@ -313,14 +320,31 @@ class Sequential(Built):
         files.load_weights(self, Path(filepath), by_name, kernels)
 
 
-def _validation(given: Any) -> Json:
-    if isinstance(given, Mapping):
-        return scored("validation", given["x"], given["y"], given.get("sample_weight")) | {
-            key: given[key] for key in ("batch_size",) if key in given
-        }
-    if not isinstance(given, list | tuple) or len(given) not in (2, 3):
-        raise ValueError("`validation_data` must be (x, y) or (x, y, sample_weight).")
-    return scored("validation", *given)
+def load_model(
+    filepath: str | Path,
+    custom_objects: Mapping[str, Callable[..., Any]] | None = None,
+    *,
+    kernels: str = "tensorflow",
+    client: Client | None = None,
+) -> Sequential:
+    """Make a model of what Keras 1 or 2 (`.h5`) or Keras 3 (`.keras`) has saved whole, so that `fit` goes on there.
+
+    The service reads the file: the layers, the weights, how it was compiled and what its optimizer has gathered, as far
+    as they are in it.
+
+    Args:
+        filepath: The file.
+        custom_objects: The losses and metrics that the file knows by name only.
+        kernels: "theano" where convolutions were trained on Theano, whose kernels are flipped.
+        client: The service that shall have it; the one of `trainyard.connect` when absent.
+
+    Raises:
+        BadFile: There is no such file.
+        Refused: It holds no model, or one that cannot be made here.
+        DefinitionError: It was compiled with what only `custom_objects` could say.
+        JobFailed: The weights are damaged.
+    """
+    return loading.load(Sequential, Path(filepath), custom_objects or {}, kernels, client or session.current())
 
 
 def model_from_config(config: Mapping[str, Any]) -> Sequential:

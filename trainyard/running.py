@@ -67,6 +67,17 @@ def scored(name: str, x: Any, y: Any, sample_weight: Any = None) -> Json:
     return part
 
 
+def validation(given: Any) -> Json:
+    """Take validation data into a job: `(x, y[, sample_weight])`, or an object that may have a batch size too."""
+    if isinstance(given, Mapping):
+        return scored("validation", given["x"], given["y"], given.get("sample_weight")) | {
+            key: given[key] for key in ("batch_size",) if key in given
+        }
+    if not isinstance(given, list | tuple) or len(given) not in (2, 3):
+        raise ValueError("`validation_data` must be (x, y) or (x, y, sample_weight).")
+    return scored("validation", *given)
+
+
 def rows_of(part: Mapping[str, Any]) -> int:
     """Count the samples of a part of a job."""
     return int(next(arrays_in(part["x"])).array.shape[0])
@@ -108,7 +119,7 @@ def run(model: Sequential, body: Json, follow: Mapping[str, Any], goes_on: bool 
     console = Console() if follow.get("verbose") else None
     job = model.client.jobs.create(sent(model.client, body | keeping.start(model, goes_on), console))
     ended = Following(model.client, job["id"], **follow).to_the_end()
-    judges = "compile" in body and not model.kept.goes_on
+    judges = "compile" in body and model.trained_compile != body["compile"]
     if goes_on or judges or keeping.job_of(model) is None:
         keeping.keep_job(model, job["id"], goes_on)
         model.trained_compile = body.get("compile")
@@ -139,15 +150,10 @@ def fit(model: Sequential, part: Json, callbacks: Any, verbose: int, options: Op
     params |= {"verbose": verbose, "metrics": model.metrics_names, "do_validation": "validation_data" in part}
     hearing.begin(model, params)
     told = hearing.epoch if hearing.ours else None
-    follow = {"verbose": verbose, "told": told, "on_interrupt": options.on_interrupt}
-    job = run(model, body, follow, goes_on=True)
+    follow = {"verbose": verbose, "queued": hearing.queued, "told": told, "on_interrupt": options.on_interrupt}
+    with hearing.heard():
+        job = run(model, body, follow, goes_on=True)
     model.fits += 1
-    if model.stop_training:
-        warnings.warn(
-            "`stop_training` was not heeded: the job ran on the service, ahead of the callbacks here. Use "
-            "EarlyStopping, or `fit_generator`, which makes a job for each epoch.",
-            stacklevel=3,
-        )
     history = read(model.client.jobs.metrics(job["id"]), model=model, job=job["id"], params=params)
     hearing.end(history)
     return history
@@ -220,13 +226,19 @@ def _inline(value: Any) -> Any:
 # -- weights ------------------------------------------------------------------------------------
 
 
-def resting_in(model: Sequential, weights: Json) -> str:
-    """Have the service take weights for a model into a job that trains nothing; return the job."""
+def resting_in(model: Sequential, start: Json, compiled: bool = False) -> str:
+    """Have the service take weights for a model into a job that trains nothing; return the job.
+
+    Args:
+        model: The model.
+        start: More of the job's definition: its `weights`, and what files are wanted of it.
+        compiled: Whether it is compiled, so that an optimizer goes on in it.
+    """
     shapes = _some_rows(model)
     zeros = [{"random": list(shape), "high": 1} for shape in shapes]
     part = {"x": zeros if len(zeros) > 1 else zeros[0], "batch_size": shapes[0][0]}
-    body = definition(model, model.seed, Options(), compiled=False, predict=part)
-    job = model.client.jobs.create(sent(model.client, body | weights))
+    body = definition(model, model.seed, Options(), compiled=compiled, predict=part)
+    job = model.client.jobs.create(sent(model.client, body | start))
     ended: str = Following(model.client, job["id"]).to_the_end()["id"]
     return ended
 
@@ -248,5 +260,5 @@ def job_with_weights(model: Sequential) -> str:
     job = keeping.job_of(model)
     if job is None:
         job = resting_in(model, keeping.start(model, goes_on=False))
-        keeping.keep_job(model, job, goes_on=False)
+        keeping.keep_job(model, job, has_optimizer=False)
     return job

@@ -19,7 +19,7 @@ from core.settings import Settings
 from core.tables import JobState
 from engine.limits import Limits
 from engine.plan import Plan
-from engine.training import exporting
+from engine.training import exporting, saved
 from engine.training.loop import Training
 from worker import failures
 from worker.inputs import Cache, Inputs
@@ -29,7 +29,7 @@ from worker.patience import Patience
 from worker.protocol import EPOCHS, Assignment
 from worker.receipt import RECEIPT, fidelity, receipt
 from worker.restoring import restore
-from worker.results import FORMATS, OPTIMIZER, leave, leave_predictions, write_json
+from worker.results import FORMATS, SAVED, leave, leave_predictions, write_json
 from worker.usage import Usage
 
 log = logging.getLogger(__name__)
@@ -79,6 +79,9 @@ class Attempt:
         self._every_epochs = wanted.get("every_epochs")
         self._keep = wanted.get("keep") or tools.settings.checkpoint_keep
         self._logs: dict[str, Any] = {}
+        #: The epoch after which the caller wants it to end, and why it has ended before its time.
+        self._stop_after: int | None = None
+        self._reason: str | None = None
         self._next_report = 0.0
         self._next_checkpoint = self._started + self._every_seconds
         self._warned_of_storage = False
@@ -103,7 +106,7 @@ class Attempt:
             shutil.rmtree(self._folder, ignore_errors=True)  # it may be what has filled the disk
             return self._fail(error)
         else:
-            self._journal.finish(JobState.SUCCEEDED, evaluation=evaluation)
+            self._journal.finish(JobState.SUCCEEDED, reason=self._reason, evaluation=evaluation)
             return JobState.SUCCEEDED
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -120,17 +123,30 @@ class Attempt:
 
     def _work(self) -> dict[str, float] | None:
         self._obey(self._assignment.wish)
+        if self._assignment.is_inspection:
+            self._inspect(self._assignment.definition["inspect"])
+            return None
         plan = Plan.read(self._assignment.definition, self._inputs.describe, self._tools.limits)
         exporting.check(self._assignment.definition.get("exports") or [])
         training = Training(plan, self._inputs.load, seed=self._assignment.seed, device=self._tools.device)
         self._begin(training)
         self._training = training
         self._epoch_began = time.monotonic()
+        if training.steps and not training.done:
+            self._stop_if_due(training, training.epoch - 1)
         training.fit(self)
+        if plan.fit and self._stop_after is not None and training.epoch < plan.fit.nb_epoch:
+            self._reason = "stopped_by_user"
         evaluation = training.evaluate(self) if plan.evaluate else None
         predictions = training.predict(self) if plan.predict else None
         self._keep_results(training, predictions)
         return evaluation
+
+    def _inspect(self, weights: dict[str, Any]) -> None:
+        """Leave what a saved model says of itself."""
+        path, _ = self._inputs.weights(weights)
+        found = saved.read(path, self._tools.limits)
+        self._store(SAVED, lambda path: write_json(path, found.to_json()))
 
     # What the engine tells its watcher.
 
@@ -151,6 +167,8 @@ class Attempt:
         self._epoch_began = now
         self._logs = dict(logs)
         self._journal.epoch(epoch, logs)
+        if self._training:
+            self._stop_if_due(self._training, epoch)
         if self._training and self._every_epochs and (epoch + 1) % self._every_epochs == 0:
             self._checkpoint(self._training)
 
@@ -172,8 +190,7 @@ class Attempt:
             path, kernels = self._inputs.weights(weights)
             by_name, into = weights.get("by_name", False), weights.get("into")
             training.load_weights(path, kernels=kernels, by_name=by_name, into=into)
-            if weights.get("optimizer"):
-                remembered = self._inputs.artifact(weights["job"], OPTIMIZER) if "job" in weights else path
+            if remembered := self._inputs.optimizer(weights):
                 training.load_optimizer(remembered, kernels)
 
     def _report(self, training: Training, now: float) -> None:
@@ -195,6 +212,14 @@ class Attempt:
             raise Leave(JobState.CANCELLED, "cancelled_by_user")
         if wish == "pause":
             self._leave(Leave(JobState.PAUSED, "paused_by_user"))
+        if wish == "stop" and self._stop_after is None:
+            # What was told of is kept: who goes on from before that does it anew.
+            self._stop_after = self._training.epoch if self._training else self._journal.last_epoch()
+
+    def _stop_if_due(self, training: Training, done: int) -> None:
+        """End the fit if epoch `done`, which is over, was the last one that the caller wants."""
+        if self._stop_after is not None and done >= self._stop_after:
+            training.stop_training = True
 
     def _leave(self, ending: Leave) -> None:
         if self._training and self._assignment.kind == TRAINING:

@@ -20,8 +20,8 @@ from engine.plan import ArraySpec
 from worker.failures import BrokenInput, LostInput
 from worker.patience import Patience
 
-#: What another job has left of its weights.
-TRAINED = "weights.h5"
+#: What another job has left of its weights, and of what its optimizer had gathered.
+TRAINED, OPTIMIZER = "weights.h5", "optimizer.safetensors"
 #: What the shared folder may hold before the files longest unused are dropped.
 KEEP_BYTES = 20 * 2**30
 
@@ -150,9 +150,19 @@ class Inputs:
         """Tell the sha256 of datasets, which `load` has held their bytes against."""
         return {dataset_id: self._dataset(dataset_id).sha256 for dataset_id in dataset_ids}
 
-    def weights_digest(self, wanted: dict[str, Any]) -> str:
-        """Tell the sha256 of given weights, which `weights` has held their bytes against."""
-        return (self._weights(wanted["id"]) if "id" in wanted else self._artifact(wanted["job"], TRAINED)).sha256
+    def optimizer(self, wanted: dict[str, Any]) -> Path | None:
+        """Fetch what an optimizer has gathered, if it is to go on: of another job, or in the file of the weights."""
+        if job_id := _optimizer_of(wanted):
+            return self.artifact(job_id, OPTIMIZER)
+        return self.weights(wanted)[0] if wanted.get("optimizer") else None
+
+    def weights_digests(self, wanted: dict[str, Any]) -> dict[str, str]:
+        """Tell the sha256 of given weights, and of what another job's optimizer had gathered."""
+        weights = self._weights(wanted["id"]) if "id" in wanted else self._artifact(wanted["job"], TRAINED)
+        told = {"sha256": weights.sha256}
+        if job_id := _optimizer_of(wanted):
+            told["optimizer_sha256"] = self._artifact(job_id, OPTIMIZER).sha256
+        return told
 
     def _fetch(self, what: str, blob: str, sha256: str) -> Path:
         try:
@@ -177,3 +187,10 @@ class Inputs:
             found = self._database.read(lambda session: Datasets(session, self._project_id).get(dataset_id))
             self._datasets[dataset_id] = found
         return self._datasets[dataset_id]
+
+
+def _optimizer_of(wanted: dict[str, Any]) -> str | None:
+    """Name the job whose optimizer is to go on, if it is a job's."""
+    own = wanted.get("job") if wanted.get("optimizer") else None
+    found: str | None = wanted.get("optimizer_of") or own
+    return found

@@ -58,6 +58,11 @@ class Journal:
         job_id, project_id = self._assignment.job_id, self._assignment.project_id
         return self._database.read(lambda session: Jobs(session, project_id).attempts(job_id))
 
+    def last_epoch(self) -> int:
+        """Tell the last epoch that the caller has been told of, by whichever attempt; -1 if there is none."""
+        job_id, project_id = self._assignment.job_id, self._assignment.project_id
+        return self._database.read(lambda session: Jobs(session, project_id).last_epoch(job_id))
+
     def checkpoints(self) -> list[Checkpoint]:
         """What there is to go on from, newest first."""
         return self._write(lambda session: list(attempts.checkpoints(session, self._assignment.job_id)))

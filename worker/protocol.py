@@ -9,6 +9,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+from core.leases import EXPRESS
+
 #: The runner's process has begun; its number follows.
 BORN = "born"
 #: The runner is warm and waits for an assignment.
@@ -51,6 +53,16 @@ class Assignment:
     def about(self) -> dict[str, Any]:
         """What every line of a log about it carries, as `extra`."""
         return {"job_id": self.job_id, "attempt": self.attempt}
+
+    @property
+    def is_inspection(self) -> bool:
+        """Whether it is to look into a stranger's file, and trains nothing."""
+        return "inspect" in self.definition
+
+    @property
+    def is_last(self) -> bool:
+        """Whether its runner ends with it: one that has trained, or opened a stranger's file, serves nobody else."""
+        return self.kind != EXPRESS or self.is_inspection
 
     @property
     def limit_seconds(self) -> float | None:

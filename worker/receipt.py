@@ -31,7 +31,9 @@ def receipt(training: Training, assignment: Assignment, inputs: Inputs, journal:
         "threads": torch.get_num_threads(),
         "definition_sha256": definition_sha256(assignment.definition),
         "datasets": inputs.dataset_digests(training.plan.datasets),
-        "given_weights": weights and {**weights, "sha256": inputs.weights_digest(weights)},
+        "given_weights": weights and {**weights, **inputs.weights_digests(weights)},
+        # Where it was stopped, the definition alone does not tell how far it went.
+        "epochs": training.epoch,
         "steps": training.steps,
         "compiled": training.stepper.compiles,
         "weights_sha256": training.weights_sha256(),

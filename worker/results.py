@@ -13,9 +13,10 @@ from engine.errors import NotExported
 from engine.exports import EXPORTS, chosen
 from engine.training import exporting
 from engine.training.loop import Training
+from worker.inputs import OPTIMIZER
 
-#: What the optimizer has gathered, kept beside the weights so that a later job can take it along.
-OPTIMIZER = "optimizer.safetensors"
+#: What an inspection has found in a saved model.
+SAVED = "saved.json"
 
 #: By the end of a file's name, what its format is called.
 FORMATS = {
@@ -43,9 +44,16 @@ def leave(training: Training, definition: dict[str, Any], store: Store) -> None:
             store(EXPORTS[export], partial(exporting.export, training, export))
         except NotExported as error:
             training.warn(str(error))
-    if "fit" in definition:
+    if "fit" in definition or takes_optimizer(definition):
         store(OPTIMIZER, training.save_optimizer)
+    if "fit" in definition:
         store("history.json", lambda path: write_json(path, finite(training.history)))
+
+
+def takes_optimizer(definition: dict[str, Any]) -> bool:
+    """Tell whether a job begins with what an optimizer has gathered before, so that it has that to leave as well."""
+    weights = definition.get("weights") or {}
+    return bool(weights.get("optimizer") or weights.get("optimizer_of"))
 
 
 def leave_predictions(y: np.ndarray, store: Store) -> None:

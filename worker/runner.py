@@ -1,7 +1,7 @@
 """The process that trains, forked by the nursery, or begun as `python -m worker.runner training|express`.
 
 It warms up, says so, and waits for an assignment on standard input. In the training lane it lives for one
-attempt; in the express lane it runs one short job after the other.
+attempt; in the express lane it runs one short job after the other, up to one that opens a stranger's file.
 """
 
 import logging
@@ -17,7 +17,6 @@ import torch
 
 from core.database import open_sessions
 from core.errors import LostLease
-from core.leases import EXPRESS
 from core.settings import Settings, get_settings
 from worker.about import talk_about
 from worker.attempt import Attempt, Tools
@@ -80,7 +79,7 @@ def main(lane: str) -> None:
     channel.say(READY)
     while (assignment := channel.next()) and not channel.stop.is_set():
         run(assignment, tools, channel)
-        if lane != EXPRESS:
+        if assignment.is_last:
             break
     logging.shutdown()
     # Tearing torch down takes a tenth of a second, and all that lasts is written.

@@ -111,7 +111,7 @@ class Supervisor(threading.Thread):
     def _settle(self) -> None:
         """Close what has ended, and forget who is gone."""
         for runner in list(self._runners):
-            if runner.done and runner.lane.kind == EXPRESS:
+            if runner.done and runner.assignment and not runner.assignment.is_last:
                 runner.release()
             if runner.exit_code is None:
                 continue

@@ -72,6 +72,9 @@ def read_job(session: Session, wiring: Wiring, project_id: str, job: JobIn) -> P
     if job.weights:
         _check_weights(session, project_id, job.weights)
     plan = read_plan(session, wiring, project_id, body)
+    if job.weights and job.weights.has_optimizer and plan.compile is None:
+        where = "optimizer" if job.weights.optimizer else "optimizer_of"
+        raise wrong(f"/weights/{where}", "There is no optimizer here that could go on: give `compile`, with the same.")
     with within("exports"):
         exports.check(plan.model, job.exports or ())
     return plan
@@ -102,17 +105,19 @@ def _check_weights(session: Session, project_id: str, weights: StartIn) -> None:
         fault = f"Weights {weights.id} are {state}: upload their file, then POST /v1/weights/{weights.id}/complete."
         raise wrong("/weights/id", fault)
     if weights.job is not None:
-        _check_trained(session, project_id, weights.job, weights.optimizer)
+        _check_left(session, project_id, "job", weights.job, TRAINED, *([OPTIMIZER] if weights.optimizer else []))
+    if weights.optimizer_of is not None:
+        _check_left(session, project_id, "optimizer_of", weights.optimizer_of, OPTIMIZER)
 
 
-def _check_trained(session: Session, project_id: str, job_id: str, with_optimizer: bool) -> None:
+def _check_left(session: Session, project_id: str, key: str, job_id: str, *names: str) -> None:
+    """Refuse a job that has not ended, or has not left what is wanted of it."""
     jobs = Jobs(session, project_id)
     try:
         job = jobs.get(job_id)
         if not job.is_terminal:
-            raise wrong("/weights/job", f"Job {job_id} is {job.state}; wait until it has ended.")
-        jobs.artifact(job_id, TRAINED)
-        if with_optimizer:
-            jobs.artifact(job_id, OPTIMIZER)
+            raise wrong(f"/weights/{key}", f"Job {job_id} is {job.state}; wait until it has ended.")
+        for name in names:
+            jobs.artifact(job_id, name)
     except NotFound as error:
-        raise wrong("/weights/job", error.detail) from error
+        raise wrong(f"/weights/{key}", error.detail) from error

@@ -87,7 +87,7 @@ async def read(
 
 @router.post("/{job_id}/cancel", status_code=202, response_model=JobOut, operation_id="cancel_job")
 def cancel(job_id: str, once: OnceDep, watch: WatchDep, project_id: ProjectDep) -> Response:
-    """Stop a job; what it has left so far stays."""
+    """End a job for good; what it has left so far stays."""
     return once.do(None, lambda unit: service.change(unit, watch, job_id, Jobs(unit.session, project_id).cancel))
 
 
@@ -101,6 +101,16 @@ def pause(job_id: str, once: OnceDep, watch: WatchDep, project_id: ProjectDep) -
 def resume(job_id: str, once: OnceDep, watch: WatchDep, project_id: ProjectDep) -> Response:
     """Let a paused job go on."""
     return once.do(None, lambda unit: service.change(unit, watch, job_id, Jobs(unit.session, project_id).resume))
+
+
+@router.post("/{job_id}/stop", status_code=202, response_model=JobOut, operation_id="stop_job")
+def stop(job_id: str, once: OnceDep, watch: WatchDep, project_id: ProjectDep) -> Response:
+    """Have a training end after the epoch that it is in.
+
+    The job then succeeds with what it has learnt, all files included, and the reason `stopped_by_user`; until then it
+    is `running`, and `stopping`. One that has not begun is cancelled instead.
+    """
+    return once.do(None, lambda unit: service.change(unit, watch, job_id, Jobs(unit.session, project_id).stop))
 
 
 @router.get("/{job_id}/metrics", response_model=History, operation_id="get_metrics")

@@ -14,21 +14,29 @@ Part = dict[str, Any] | None
 
 
 class StartIn(Strict):
-    """What a job's weights start from: an uploaded file, or another job."""
+    """What a job starts from: the weights of an uploaded file or of another job, and what an optimizer has gathered."""
 
     id: str | None = None
     job: str | None = None
     by_name: bool = False
     into: str | None = None
-    optimizer: bool = False
+    optimizer: bool = Field(default=False, description="Whether the optimizer there goes on.")
+    optimizer_of: str | None = Field(default=None, description="The job whose optimizer goes on, with these weights.")
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if (self.id is None) == (self.job is None):
             raise ValueError('Give either "id" (of uploaded weights) or "job", and not both.')
-        if self.optimizer and self.into is not None:
-            raise ValueError('The state of an optimizer is that of a whole model: leave out "optimizer" or "into".')
+        if self.optimizer and self.optimizer_of is not None:
+            raise ValueError('Give either "optimizer" (that of the weights\' source) or "optimizer_of", and not both.')
+        if self.has_optimizer and self.into is not None:
+            raise ValueError('The state of an optimizer is that of a whole model: leave it out, or leave out "into".')
         return self
+
+    @property
+    def has_optimizer(self) -> bool:
+        """Whether an optimizer goes on, wherever it comes from."""
+        return self.optimizer or self.optimizer_of is not None
 
 
 class CheckpointIn(Strict):
@@ -87,6 +95,7 @@ class JobOut(BaseModel):
     evaluation: dict[str, Any] | None
     error: dict[str, Any] | None
     resume_fidelity: str | None
+    stopping: bool = Field(description="Whether it was asked to end after the epoch that it is in.")
     definition: dict[str, Any]
     links: dict[str, str]
 

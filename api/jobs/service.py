@@ -66,12 +66,12 @@ def _definition(plan: Plan, body: JobIn) -> dict[str, Any]:
 
 
 def change(unit: Unit, watch: Watch, job_id: str, act: Callable[[str], Job]) -> Answer:
-    """Cancel, pause or resume a job; ring if it waits again, and tell those who watch.
+    """Cancel, pause, resume or stop a job; ring if it waits again, and tell those who watch.
 
     Raises:
         NotFound: There is no such job.
         JobFinished: It has already ended.
-        StateConflict: It is being cancelled.
+        StateConflict: It is in no state for that.
     """
     job = act(job_id)
     unit.after_commit(watch.nudge)
@@ -102,6 +102,7 @@ def show(job: Job, whole: bool = True) -> JobOut:
         evaluation=job.evaluation,
         error=job.error,
         resume_fidelity=job.resume_fidelity,
+        stopping=job.wish == "stop",
         definition=job.definition if whole else {},
         links={"self": path, **links},
     )

@@ -10,8 +10,8 @@ from api.examples import WEIGHTS_FILES
 from api.idempotency import OnceDep
 from api.strict import JsonRoute, StrictRoute
 from api.uploads import UploadDep
-from api.weights import service
-from api.weights.schemas import AnnouncedWeightsOut, WeightsIn, WeightsOut
+from api.weights import inspection, service
+from api.weights.schemas import AnnouncedWeightsOut, SavedModelOut, WeightsIn, WeightsOut
 from api.weights.service import ARRIVALS
 from api.wiring import ProjectDep, SessionDep, WiringDep
 from core.models import Weights
@@ -60,6 +60,15 @@ def create(upload: UploadDep, once: OnceDep, wiring: WiringDep, project_id: Proj
 def read(weights_id: str, session: SessionDep, project_id: ProjectDep) -> WeightsFile:
     """Read what is known of uploaded weights."""
     return Weights(session, project_id).get(weights_id)
+
+
+@router.get("/{weights_id}/model", response_model=SavedModelOut, operation_id="get_weights_model")
+def read_model(weights_id: str, wiring: WiringDep, project_id: ProjectDep) -> SavedModelOut:
+    """Read the model in the file of a whole model, as `model.save` of any Keras writes it.
+
+    A worker looks into the file, which may take some seconds.
+    """
+    return inspection.inspect(wiring, project_id, weights_id)
 
 
 def the_awaited(weights_id: str, wiring: WiringDep, project_id: ProjectDep) -> WeightsFile:

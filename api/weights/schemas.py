@@ -1,7 +1,7 @@
 """What comes in and goes out about weights."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -31,6 +31,16 @@ class WeightsOut(BaseModel):
     format: str
     kernels: str
     created_at: datetime
+
+
+class SavedModelOut(BaseModel):
+    """What a whole model's file says of itself, in Keras 1's words."""
+
+    definition: dict[str, Any] = Field(description="The model, as POST /v1/models takes it.")
+    compile: dict[str, Any] | None = Field(description="How it was compiled; functions by their names alone.")
+    optimizer: bool = Field(description="Whether the file holds what the optimizer has gathered.")
+    translated: list[dict[str, Any]]
+    warnings: list[dict[str, Any]]
 
 
 class AnnouncedWeightsOut(WeightsOut):

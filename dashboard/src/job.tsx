@@ -63,8 +63,9 @@ function Head({ job, put }: { job: Job; put: (job: Job) => void }) {
   );
 }
 
+const STOPS = "The training ends after the epoch that it is in. Its weights stay, and so do all other files.";
 const MAY: Record<string, State[]> = {
-  pause: ["queued", "running"], resume: ["paused", "pausing"], cancel: ["queued", "running", "pausing", "paused"],
+  stop: ["running"], pause: ["queued", "running"], resume: ["paused", "pausing"], cancel: ["queued", "running", "pausing", "paused"],
 };
 
 function Actions({ job, put }: { job: Job; put: (job: Job) => void }) {
@@ -85,6 +86,9 @@ function Actions({ job, put }: { job: Job; put: (job: Job) => void }) {
   const may = (verb: string) => MAY[verb]!.includes(job.state);
   return (
     <div class="actions">
+      {may("stop") && job.definition?.fit && (
+        <button title={STOPS} disabled={!!busy || job.stopping} onClick={() => act("stop")}>{job.stopping ? "Stopping…" : "Stop"}</button>
+      )}
       {may("pause") && <button disabled={!!busy} onClick={() => act("pause")}>Pause</button>}
       {may("resume") && <button disabled={!!busy} onClick={() => act("resume")}>Resume</button>}
       {may("cancel") && !sure && <button disabled={!!busy} onClick={() => setSure(true)}>Cancel</button>}

@@ -62,6 +62,8 @@ export interface Job {
   evaluation: Record<string, Logged> | null;
   error: JobError | null;
   resume_fidelity: string | null;
+  /** Whether it ends after the epoch that it is in. */
+  stopping: boolean;
   /** Lists may leave it out. */
   definition?: Record<string, Json>;
 }

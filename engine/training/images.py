@@ -8,12 +8,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from engine.augmentation import Augmentation, Moves, draw, matrices
+from engine.augmentation import EPSILON, EPSILON_WHITENING, Augmentation, Moves, draw, matrices
 from engine.errors import BadData
 from engine.training.data import BLOCK_BYTES, Batch, Feed
-
-#: Added to deviations before they divide, and to the variances of whitening.
-EPSILON, EPSILON_WHITENING = 1e-7, 1e-6
 
 
 class Images:

@@ -44,6 +44,9 @@ def write(path: Path, training: Training, x: tuple[Tensor, ...]) -> None:
     state = step.start({each.name: kept[each.name] for each in model.all_weights})
     rows = torch.export.Dim("samples")
     shapes = [{} if given.shape[0] is not None else {0: rows} for given in model.inputs()]
+    # A single sample would be traced as if there were never more.
+    pairs = zip(x, shapes, strict=True)
+    x = tuple(torch.cat([each, each]) if free and len(each) == 1 else each for each, free in pairs)
     with _quiet():
         program = torch.onnx.export(
             Predicting(step, state).eval(),

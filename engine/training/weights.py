@@ -41,7 +41,7 @@ def load(path: Path, model: Sequential, kernels: str, by_name: bool, into: str |
         BadFile: The file is damaged, hostile, or does not fit the model.
     """
     if is_kept_by_keras(path):
-        loaded = hdf5.read(_source(path, model), model, by_name, into)
+        loaded = hdf5.read(source(path, model), model, by_name, into)
     else:
         loaded = tensors.read(path, groups(model, into), by_name)
     return flipped(model, loaded) if kernels == "theano" else loaded
@@ -53,7 +53,7 @@ def load_memory(path: Path, model: Sequential, optimizer: Optimizer, kernels: st
     Raises:
         BadFile: The file has no such thing, is damaged, hostile, or is of another model or optimizer.
     """
-    found = memory.read(_source(path, model), model, optimizer)
+    found = memory.read(source(path, model), model, optimizer)
     if kernels == "theano":
         found = found.turned(lambda arrays: flipped(model, arrays))
     return found
@@ -66,7 +66,7 @@ def is_kept_by_keras(path: Path) -> bool:
     return start == b"\x89HDF\r\n\x1a\n" or start.startswith(archive.MAGIC)
 
 
-def _source(path: Path, model: Sequential) -> Path | IO[bytes]:
+def source(path: Path, model: Sequential) -> Path | IO[bytes]:
     """Return the HDF5 file itself, or the one inside a `.keras`."""
     if not archive.is_archive(path):
         return path

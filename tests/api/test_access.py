@@ -102,7 +102,7 @@ def test_one_project_cannot_see_use_or_touch_another_s_things(client, make_key, 
         foreign = problem(client.get(f"/v1/{path}", headers=yours), 404)
         assert foreign["type"] == "/problems/not-found"
     problem(client.delete(f"/v1/datasets/{dataset}", headers=yours), 404)
-    for act in ("cancel", "pause", "resume"):
+    for act in ("cancel", "pause", "resume", "stop"):
         problem(post(f"/v1/jobs/{job}/{act}", yours), 404)
     for name in ("datasets", "models", "jobs"):
         assert client.get(f"/v1/{name}", headers=yours).json()["items"] == []

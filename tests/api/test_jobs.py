@@ -157,6 +157,20 @@ def test_a_running_job_hears_what_is_wished(client, submit, worker):
     assert worker.write("finish", claim, "cancelled") == "cancelled"
 
 
+def test_a_training_is_asked_to_end_after_its_epoch_and_runs_until_then(client, submit, worker, problem):
+    job_id = submit()
+    assert "cancel it instead" in problem(client.post(f"/v1/jobs/{job_id}/stop"), 409)["detail"]
+    claim = worker.claim()
+    for _ in range(2):
+        answer = client.post(f"/v1/jobs/{job_id}/stop")
+        assert (answer.status_code, answer.json()["state"], answer.json()["stopping"]) == (202, "running", True)
+    assert worker.write("renew", claim, 30.0) == "stop"
+    assert [each["type"] for each in client.get(f"/v1/jobs/{job_id}/events").json()["items"]][-2:] == ["state", "stop"]
+    worker.write("finish", claim, "succeeded", reason="stopped_by_user")
+    ended = client.get(f"/v1/jobs/{job_id}").json()
+    assert (ended["state"], ended["reason"], ended["stopping"]) == ("succeeded", "stopped_by_user", False)
+
+
 def test_history_has_keras_s_form(client, submit, worker):
     job_id = submit()
     claim = worker.claim()
@@ -275,7 +289,7 @@ def test_a_job_that_does_not_exist_is_not_found(path, client, problem):
     problem(client.get(f"/v1/jobs/job_nope{path}"), 404)
 
 
-@pytest.mark.parametrize("act", ["cancel", "pause", "resume"])
+@pytest.mark.parametrize("act", ["cancel", "pause", "resume", "stop"])
 def test_a_job_that_does_not_exist_cannot_be_steered(act, client, problem):
     problem(client.post(f"/v1/jobs/job_nope/{act}"), 404)
 

@@ -112,7 +112,7 @@ def test_a_refusal_has_the_declared_form(method, path, body, client, document, o
     assert answer.json().keys() - {"errors"} <= schema["properties"].keys()
 
 
-@pytest.mark.parametrize("action", ["cancel", "pause", "resume"])
+@pytest.mark.parametrize("action", ["cancel", "pause", "resume", "stop"])
 def test_what_a_finished_job_refuses_is_declared(action, client, trained, operations):
     answer = client.post(f"/v1/jobs/{trained}/{action}")
     assert answer.status_code == 409

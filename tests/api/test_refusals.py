@@ -135,6 +135,8 @@ def test_data_that_does_not_fit_is_pointed_at(fit, pointer, words, fits):
         ({"weights": {"id": "wts_nope"}}, "/weights/id"),
         ({"weights": {"job": "job_nope"}}, "/weights/job"),
         ({"weights": {"id": "wts_x", "optimizer": True, "into": "part"}}, "/weights"),
+        ({"weights": {"id": "wts_x", "optimizer_of": "job_x", "into": "part"}}, "/weights"),
+        ({"weights": {"id": "wts_x", "optimizer_of": "job_x", "optimizer": True}}, "/weights"),
         ({"exports": ["keras4"]}, "/exports/0"),
         ({"exports": ["keras1", "onnx", "keras1"]}, "/exports/2"),
         ({"exports": "onnx"}, "/exports"),
@@ -166,6 +168,31 @@ def test_an_optimizer_s_state_must_be_there_to_be_taken_along(trained, client, j
     weights = {"job": trained, "optimizer": True}
     body = problem(client.post("/v1/jobs", json=job_body(weights=weights)), 422, "/weights/job")
     assert "optimizer.safetensors" in body["detail"]
+
+
+def test_an_optimizer_goes_on_from_a_job_that_has_left_it_into_one_that_compiles(
+    trained, submit, client, worker, job_body, problem
+):
+    weights = {"job": trained, "optimizer_of": trained}
+    body = problem(client.post("/v1/jobs", json=job_body(weights=weights)), 422, "/weights/optimizer_of")
+    assert "optimizer.safetensors" in body["detail"]
+    problem(
+        client.post("/v1/jobs", json=job_body(weights=weights | {"optimizer_of": "job_none"})),
+        422,
+        "/weights/optimizer_of",
+    )
+
+    other = submit()
+    claim = worker.claim()
+    worker.leave(claim, "optimizer.safetensors", b"0")
+    weights["optimizer_of"] = other
+    problem(client.post("/v1/jobs", json=job_body(weights=weights)), 422, "/weights/optimizer_of")
+    worker.write("finish", claim, "succeeded")
+    made = client.post("/v1/jobs", json=job_body(weights=weights))
+    assert made.json()["definition"]["weights"]["optimizer_of"] == other
+
+    nothing = {"compile": None, "fit": None, "predict": {"x": [[1, 2, 3, 4]]}}
+    problem(client.post("/v1/jobs", json=job_body(weights=weights, **nothing)), 422, "/weights/optimizer_of")
 
 
 def test_all_faults_of_form_are_told_at_once(client, job_body, problem):

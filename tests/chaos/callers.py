@@ -102,7 +102,7 @@ class Callers:
         return json.dumps(job).replace("$data", self.dataset).encode()
 
     def wish(self, job_id: str, verb: str) -> bool:
-        """Ask for cancel, pause or resume; say whether it was not too late."""
+        """Ask for cancel, pause, resume or stop; say whether it was not too late, or too early."""
         headers = {"Idempotency-Key": str(uuid.uuid4())}
         answer = self.ask("POST", f"/v1/jobs/{job_id}/{verb}", headers=headers)
         assert answer.status_code in (202, 409), answer.text
@@ -113,6 +113,11 @@ class Callers:
         self.wish(job_id, "pause")
         time.sleep(seconds)
         self.wish(job_id, "resume")
+
+    def stop(self, job_id: str, seconds: float) -> None:
+        """Stop a job after a while."""
+        time.sleep(seconds)
+        self.wish(job_id, "stop")
 
     def cancel(self, job_id: str, seconds: float) -> None:
         """Cancel a job after a while."""

@@ -103,6 +103,12 @@ def _resumed_elsewhere(story: Story) -> Iterator[str]:
                 yield f"attempt {event.attempt} began at step {began} and the newest checkpoint was at {newest}"
 
 
+def result_of(story: Story, kinds: dict[str, str]) -> str:
+    """Name what a job must end with: its kind, and where it was stopped."""
+    kind = kinds[story.job.id]
+    return f"{kind}@{len(story.epochs)}" if story.job.reason == "stopped_by_user" else kind
+
+
 def differing(
     stories: dict[str, Story], kinds: dict[str, str], weights: dict[str, str], store: ObjectStore
 ) -> Iterator[str]:
@@ -112,8 +118,8 @@ def differing(
             continue
         row = next((each for each in story.artifacts if each.name == "weights.h5"), None)
         stored = hashlib.sha256(bytes(obstore.get(store, row.blob).bytes())).hexdigest() if row else None
-        if row is None or not stored == row.sha256 == weights[kinds[job_id]]:
-            yield f"{job_id}, a {kinds[job_id]!r} job of {story.job.attempt} attempts, differs"
+        if row is None or not stored == row.sha256 == weights[result_of(story, kinds)]:
+            yield f"{job_id}, a {result_of(story, kinds)!r} job of {story.job.attempt} attempts, differs"
 
 
 def orphans(session: Session, store: ObjectStore) -> list[str]:

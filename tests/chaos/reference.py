@@ -7,17 +7,23 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from core.blobs import digest
 from tests.chaos.jobs import JOBS, SEED, arrays
 
 
 class Nobody:
-    """Watches and does nothing."""
+    """Watches, and does nothing but stop after so many epochs."""
+
+    def __init__(self, training: Any, epochs: int) -> None:
+        self.training, self.epochs = training, epochs
 
     def batch(self) -> None: ...
 
-    def epoch(self, epoch: int, logs: dict[str, float]) -> None: ...
+    def epoch(self, epoch: int, logs: dict[str, float]) -> None:
+        """Stop where a caller did."""
+        self.training.stop_training |= epoch + 1 == self.epochs
 
     def artifact(self, name: str, write: object) -> None: ...
 
@@ -25,7 +31,10 @@ class Nobody:
 
 
 def weights(kinds: Iterable[str]) -> dict[str, str]:
-    """Tell the sha256 of the `weights.h5` of some kinds of jobs; torch is imported in a process of its own."""
+    """Tell the sha256 of the `weights.h5` of some kinds of jobs, "long", or "long@7" for one stopped after 7 epochs.
+
+    Torch is imported in a process of its own.
+    """
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "tests.chaos.reference", *sorted(kinds)]
     told = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
@@ -38,12 +47,13 @@ def _train(name: str, path: Path) -> str:
     from engine.plan import ArraySpec, Plan
     from engine.training.loop import Training
 
+    kind, _, epochs = name.partition("@")
     data = arrays()
-    definition = {key: value for key, value in JOBS[name].items() if key != "seed"}
+    definition = {key: value for key, value in JOBS[kind].items() if key != "seed"}
     definition = json.loads(json.dumps(definition).replace("$data/", "ds_1/"))
     plan = Plan.read(definition, lambda _, array: ArraySpec(data[array].shape, "float32"), Limits())
     training = Training(plan, lambda _, array: data[array], seed=SEED)
-    training.fit(Nobody())
+    training.fit(Nobody(training, int(epochs or 0)))
     training.save_weights(path, "hdf5")
     return digest(path)[1]
 

@@ -50,8 +50,8 @@ STUCK_SECONDS = 180.0
 SWEEP_SECONDS = TURN_SECONDS + 60.0
 #: Whether there is a sweep of the storage.
 SWEPT = "orphan_grace_seconds" in Settings.model_fields
-#: Shares of jobs that their caller cancels, or pauses and resumes.
-CANCELLED, RESTED = 0.05, 0.05
+#: Shares of jobs that their caller cancels, stops after an epoch, or pauses and resumes.
+CANCELLED, STOPPED, RESTED = 0.05, 0.1, 0.05
 
 
 @dataclass
@@ -126,7 +126,7 @@ class Run:
                 thread.join()
             self._pool.shutdown()
         self._await_quiet()
-        self._count(weights(set(self.ledger.kinds.values())))
+        self._count()
         self.outcome.seconds = time.monotonic() - began
         self.callers.close()
         self._sessions.kw["bind"].dispose()
@@ -152,7 +152,9 @@ class Run:
             job_id = self.callers.submit(kind, first=draw.randrange(len(self.callers.urls)))
             if fate < CANCELLED:
                 self._pool.submit(self._guarded, lambda id=job_id, after=seconds: self.callers.cancel(id, after))
-            elif fate < CANCELLED + RESTED:
+            elif fate < CANCELLED + STOPPED:
+                self._pool.submit(self._guarded, lambda id=job_id, after=seconds: self.callers.stop(id, after))
+            elif fate < CANCELLED + STOPPED + RESTED:
                 self._pool.submit(self._guarded, lambda id=job_id, after=seconds: self.callers.rest(id, after))
 
     def _trouble(self) -> None:
@@ -197,14 +199,16 @@ class Run:
 
     # What is found afterwards.
 
-    def _count(self, expected: dict[str, str]) -> None:
-        outcome, store = self.outcome, self.yard.store()
+    def _count(self) -> None:
+        outcome, store, kinds = self.outcome, self.yard.store(), self.ledger.kinds
         with reading(self._sessions) as session:
             stories = invariants.read(session)
+            done = [story for story in stories.values() if story.job.state == "succeeded"]
+            expected = weights({invariants.result_of(story, kinds) for story in done})
             outcome.violations = {
                 "lost": list(invariants.lost(self.ledger, stories)),
                 "doubled": list(invariants.doubled(self.ledger, stories)),
-                "bits differing": list(invariants.differing(stories, self.ledger.kinds, expected, store)),
+                "bits differing": list(invariants.differing(stories, kinds, expected, store)),
                 "broken stories": list(invariants.broken(stories)),
                 "blobs missing": invariants.missing(session, store),
                 "told otherwise": list(invariants.told_otherwise(self.callers, list(stories.values()))),
@@ -219,6 +223,7 @@ class Run:
         outcome.counts["resumes from a checkpoint"] = sum(row.resumed_from is not None for row in attempts)
         outcome.counts["zombie writes refused"] = len(set(REFUSED.findall(self.yard.logs())))
         outcome.counts.update(f"jobs {story.job.state}" for story in stories.values())
+        outcome.counts["jobs stopped"] = sum(story.job.reason == "stopped_by_user" for story in done)
         outcome.answers = self.ledger.answers
 
     def _orphans(self) -> list[str]:

@@ -103,6 +103,72 @@ def test_a_job_that_is_pausing_goes_on_when_resumed(make_job, jobs, begin, end):
     assert end(job_id, "paused") == "queued", "the runner had already stopped: the job waits again"
 
 
+FIT = {"model": {}, "fit": {}}
+
+
+def test_a_running_job_is_asked_once_to_stop_and_stays_running(make_job, jobs, begin, look):
+    job_id = make_job(definition=FIT)
+    begin()
+    job = jobs.stop(job_id)
+    assert (job.state, job.wish) == ("running", "stop")
+    version = job.version
+    assert jobs.stop(job_id).version == version, "asked again it is the same"
+    assert [each.type for each in look(select(Event).order_by(Event.seq))] == ["state", "state", "stop"]
+
+
+@pytest.mark.parametrize(
+    ("before", "says"),
+    [
+        ((), "has not begun"),
+        (("pause",), "resume it"),
+        (("claim", "pause"), "resume it"),
+        (("claim", "cancel"), "being cancelled"),
+    ],
+)
+def test_a_job_that_does_not_train_just_now_is_not_stopped(before, says, make_job, jobs, begin):
+    job_id = make_job(definition=FIT)
+    for act in before:
+        begin() if act == "claim" else getattr(jobs, act)(job_id)
+    with pytest.raises(StateConflict, match=says):
+        jobs.stop(job_id)
+
+
+def test_a_job_without_a_fit_has_nothing_to_stop(make_job, jobs, begin):
+    job_id = make_job(definition={"model": {}, "predict": {}})
+    begin()
+    with pytest.raises(StateConflict, match="trains nothing"):
+        jobs.stop(job_id)
+
+
+def test_the_next_attempt_hears_that_the_job_is_to_stop(make_job, jobs, begin, end, sessions):
+    job_id = make_job(definition=FIT)
+    begin()
+    jobs.stop(job_id)
+    assert end(job_id, "queued", reason="worker_stopped") == "queued"
+    assert begin().wish == "stop"
+    with sessions.begin() as session:
+        leases.lose(session, job_id, 2, "worker", reason="worker_lost", max_attempts=3, backoff_seconds=0.0)
+    assert jobs.stop(job_id).state == "queued", "it has begun before"
+    assert begin().wish == "stop"
+
+
+@pytest.mark.parametrize(("act", "becomes"), [("pause", "paused"), ("cancel", "cancelled")])
+@pytest.mark.parametrize("queued", [False, True])
+def test_who_pauses_or_cancels_after_a_stop_is_heard(act, becomes, queued, make_job, jobs, begin, end):
+    job_id = make_job(definition=FIT)
+    begin()
+    jobs.stop(job_id)
+    if queued:
+        end(job_id, "queued")
+    job = getattr(jobs, act)(job_id)
+    assert job.wish == (None if queued else act)
+    if not queued:
+        assert end(job_id, "queued") == becomes
+    if act == "pause":
+        assert jobs.resume(job_id).wish is None
+        assert begin().wish is None
+
+
 @pytest.mark.parametrize("act", ["pause", "resume"])
 def test_a_job_that_is_being_cancelled_does_nothing_else(act, make_job, jobs, begin):
     job_id = make_job()
@@ -112,7 +178,7 @@ def test_a_job_that_is_being_cancelled_does_nothing_else(act, make_job, jobs, be
         getattr(jobs, act)(job_id)
 
 
-@pytest.mark.parametrize("act", ["cancel", "pause", "resume"])
+@pytest.mark.parametrize("act", ["cancel", "pause", "resume", "stop"])
 @pytest.mark.parametrize("state", ["succeeded", "failed", "cancelled"])
 def test_a_terminal_state_never_changes(act, state, make_job, jobs, begin, end, look):
     job_id = make_job()

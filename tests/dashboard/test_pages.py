@@ -82,6 +82,20 @@ def test_a_curve_grows_through_a_restart_of_the_gateway_until_the_job_is_cancell
     assert stage.state(url, job_id) == "cancelled"
 
 
+def test_a_training_is_stopped_after_its_epoch_and_its_weights_are_there(url, submit, open_page):
+    job_id = submit(stage.job("enough", nb_epoch=100_000))
+    page = open_page(f"{url}/#/jobs/{job_id}")
+    stop = page.get_by_role("button", name="Stop")
+    expect(stop).to_have_attribute("title", re.compile("weights stay"))
+    stop.click()
+    expect(page.locator(".job-head .pill")).to_contain_text("succeeded")
+    expect(stop).to_have_count(0)
+    page.get_by_role("tab", name="Files").click()
+    expect(page.get_by_role("link", name="weights.h5")).to_be_visible()
+    page.get_by_role("tab", name="Events").click()
+    expect(page.get_by_text("asked to end after the epoch")).to_be_visible()
+
+
 def test_two_jobs_are_compared_on_one_chart(url, submit, open_page):
     for name, lr in (("slow", 0.01), ("fast", 0.5)):
         submit(stage.job(name, lr=lr, labels={"sweep": "lr"}))

@@ -12,7 +12,7 @@ import torch
 from engine import exports
 from engine.definition import read_model
 from engine.errors import BadArgument, Unavailable
-from engine.training import exporting
+from engine.training import exporting, onnx_graph
 from tests.engine.yard import GOLDEN, Golden, Notebook, sequential, training
 
 INTEROP = Path(__file__).parent.parent / "interop"
@@ -140,6 +140,17 @@ def test_a_graph_takes_any_number_of_samples(tmp_path):
     assert [session.run(None, {given.name: x[:rows]})[0].shape[0] for rows in (1, 5)] == [1, 5]
     whole = session.run(None, {given.name: x})[0]
     np.testing.assert_allclose(run.predict(Notebook()), whole, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+def test_a_graph_that_was_traced_with_one_sample_takes_more(tmp_path):
+    x = np.random.default_rng(0).random((5, 3, 4), dtype=np.float32)
+    model = sequential(("LSTM", {"output_dim": 2, "input_shape": [3, 4]}))
+    run = training({"x": x}, model=model, predict={"x": "d/x"})
+    one = training({"x": x[:1]}, model=model, predict={"x": "d/x"})
+    exporting.export(one, "onnx", tmp_path / "model.onnx")
+    y = onnx_graph.run(tmp_path / "model.onnx", (torch.from_numpy(x),))
+    np.testing.assert_allclose(y, run.predict(Notebook()), rtol=1e-5, atol=1e-6)
 
 
 def test_without_its_packages_onnx_is_refused(monkeypatch):

@@ -13,6 +13,7 @@ import numpy as np
 import scipy.ndimage
 
 SEQUENCES = [[3, 1, 4], [], [1, 5, 9, 2, 6, 5], [3], [5, 8, 9, 7, 9]]
+WORDS = [3, 0, 1, 4, 1, 5, 9, 0, 0, 2]
 OTHERS = [[1, 2], [2, 3, 5], [5]]
 PADDINGS = [
     {},
@@ -29,6 +30,21 @@ COUNTINGS = [
     for words in (10, 6)
     for mode in ("binary", "count", "freq", "tfidf")
     for fit_on in ((None, OTHERS) if mode == "tfidf" else (None,))
+]
+TEXTS = [
+    "The cat, the dog and the cat's bird!",
+    "Don't: the\tDOG sat\non (the) mat...",
+    "",
+    "naïve café — the end/finish & 3.14",
+]
+TOKENIZERS = [
+    {},
+    {"nb_words": 4},
+    {"lower": False},
+    {"filters": ",!"},
+    {"split": "_"},
+    {"char_level": True},
+    {"char_level": True, "nb_words": 6},
 ]
 MOVES = [
     {"rotation_range": 40.0},
@@ -86,7 +102,32 @@ def record_sequences(sequence, text):
         tokenizer.fit_on_sequences(fit_on or SEQUENCES)
         result = tokenizer.sequences_to_matrix(SEQUENCES, mode=arguments["mode"])
         counted.append({"arguments": arguments, "fit_on": fit_on, "result": result.tolist()})
-    return {"pad_sequences": padded, "sequences_to_matrix": counted}
+    table = sequence.make_sampling_table(200).tolist()
+    pairs, _ = sequence.skipgrams(WORDS, 10, window_size=2, negative_samples=0, shuffle=False)
+    return {"pad_sequences": padded, "sequences_to_matrix": counted, "sampling_table": table, "skipgrams": pairs}
+
+
+def record_texts(text):
+    words = [
+        {"arguments": each, "result": [text.text_to_word_sequence(one, **each) for one in TEXTS]}
+        for each in TOKENIZERS
+        if not {"nb_words", "char_level"} & set(each)
+    ]
+    tokenizers = []
+    for arguments in TOKENIZERS:
+        tokenizer = text.Tokenizer(**arguments)
+        tokenizer.fit_on_texts(TEXTS)
+        modes = ("binary", "count", "freq", "tfidf")
+        tokenizers.append(
+            {
+                "arguments": arguments,
+                "word_index": tokenizer.word_index,
+                "index_docs": dict(sorted(tokenizer.index_docs.items())),
+                "sequences": tokenizer.texts_to_sequences(TEXTS[::-1]),
+                "matrices": {mode: tokenizer.texts_to_matrix(TEXTS[::-1], mode).tolist() for mode in modes},
+            }
+        )
+    return {"texts": TEXTS, "words": words, "tokenizers": tokenizers}
 
 
 def record_moves(image):
@@ -131,6 +172,7 @@ def record_standards(image):
 def main(source, folder):
     image, sequence, text = keras(source)
     (folder / "preprocessing.json").write_text(json.dumps(record_sequences(sequence, text)) + "\n")
+    (folder / "texts.json").write_text(json.dumps(record_texts(text)) + "\n")
     np.random.seed(4)
     moves, moved = record_moves(image)
     standards, standardized = record_standards(image)

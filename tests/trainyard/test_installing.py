@@ -20,8 +20,11 @@ import trainyard.backend as K
 from trainyard import AsyncClient, Client, callbacks, constraints, regularizers
 from trainyard.errors import Missing
 from trainyard.layers import Dense, Lambda, LSTM
-from trainyard.models import Sequential, model_from_json
+from trainyard.models import Sequential, load_model, model_from_json
 from trainyard.optimizers import SGD
+from trainyard.preprocessing.image import ImageDataGenerator
+from trainyard.preprocessing.sequence import pad_sequences
+from trainyard.preprocessing.text import Tokenizer
 from trainyard.utils import to_categorical
 
 model = Sequential([LSTM(8, input_shape=(5, 3)), Dense(4, W_regularizer=regularizers.l2(0.1))])
@@ -29,6 +32,10 @@ model.compile(SGD(0.1), {"source": "lambda t, p: K.mean(K.square(t - p), axis=-1
 model.summary()
 assert model_from_json(model.to_json()).count_params() == model.count_params() == 420
 assert len(model.get_weights()) == 14
+assert pad_sequences([[1], [2, 3]]).tolist() == [[0, 1], [2, 3]]
+generator = ImageDataGenerator(rotation_range=20, zca_whitening=True)
+generator.fit(numpy.random.random((9, 4, 4, 3)))
+assert next(generator.flow(numpy.ones((2, 4, 4, 3)))).shape == (2, 4, 4, 3)
 try:
     model.to_torch()
 except Missing as error:

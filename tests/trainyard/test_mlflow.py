@@ -1,9 +1,11 @@
 """Jobs written into MLflow, whose client is stood in for by one that writes down what it is told."""
 
+import json
 import math
 import sys
 from collections import defaultdict
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -11,7 +13,8 @@ import pytest
 
 import trainyard.mlflow
 from tests.trainyard.small import X, Y, make
-from trainyard.errors import JobFailed, Missing, TrainyardError
+from trainyard.callbacks import Callback
+from trainyard.errors import Detached, JobCancelled, JobFailed, Missing, TrainyardError
 from trainyard.history import History
 from trainyard.optimizers import SGD
 
@@ -46,7 +49,7 @@ class Tracking:
 
     def create_run(self, experiment_id, start_time=None, tags=None, run_name=None):
         run = SimpleNamespace(experiment=experiment_id, start=start_time, tags=tags, name=run_name, params={})
-        run.metrics, run.status = defaultdict(list), "RUNNING"
+        run.metrics, run.status, run.files = defaultdict(list), "RUNNING", {}
         run_id = f"r{len(self.store.runs)}"
         self.store.runs[run_id] = run
         return SimpleNamespace(info=SimpleNamespace(run_id=run_id))
@@ -63,6 +66,14 @@ class Tracking:
         for each in metrics:
             assert isinstance(each.value, float)
             run.metrics[each.key].append((each.step, each.value, each.timestamp))
+
+    def set_tag(self, run_id, key, value):
+        self.store.runs[run_id].tags[key] = value
+
+    def log_artifact(self, run_id, local_path, artifact_path=None):
+        assert self.store.runs[run_id].status == "RUNNING"
+        path = Path(local_path)
+        self.store.runs[run_id].files[path.name] = path.read_bytes()
 
     def set_terminated(self, run_id, status=None, end_time=None):
         self.store.runs[run_id].status, self.store.runs[run_id].end = status, end_time
@@ -98,6 +109,8 @@ def test_a_fit_becomes_a_run_with_its_parameters_and_every_number(client, store)
     assert {name: [value for _, value, _ in each] for name, each in run.metrics.items()} == history.history
     assert [epoch for epoch, _, _ in run.metrics["val_loss"]] == [0, 1, 2]
     assert run.start <= run.end == run.metrics["loss"][0][2]
+    assert set(run.files) == {"model.json", "weights.h5", "receipt.json"}
+    assert json.loads(run.files["receipt.json"])["job"] == history.job
 
 
 def test_a_long_fit_is_written_in_several_parts_and_into_the_experiment_that_is_there(client, store):
@@ -126,6 +139,57 @@ def test_an_evaluation_and_a_failure_are_told_as_such(client, store):
     assert store.runs[trainyard.mlflow.log(failure.value.job["id"], "file:here")].status == "FAILED"
 
 
+def test_a_training_is_written_while_it_goes_on(client, store):
+    seen = []
+
+    class Peeking(Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            (run,) = store.runs.values()
+            seen.append((run.status, len(run.metrics["loss"]), run.tags["trainyard.job"], run.params["batch_size"]))
+
+    logger = trainyard.mlflow.Logger("file:here", "trials", "mine", {"team": "a"}, ["history.json"])
+    model = make()
+    history = model.fit(X, Y, 16, 3, 0, validation_split=0.25, callbacks=[logger, Peeking()])
+
+    run = store.runs[logger.run_id]
+    assert seen == [("RUNNING", number, history.job, "16") for number in (1, 2, 3)]
+    assert (run.name, run.status, set(run.files)) == ("mine", "FINISHED", {"history.json"})
+    assert run.tags == {"team": "a", "trainyard.job": history.job}
+    assert {name: [value for _, value, _ in each] for name, each in run.metrics.items()} == history.history
+    whole = store.runs[trainyard.mlflow.log(history, "file:here", artifacts=None)]
+    assert whole.params == run.params
+    assert set(whole.files) == {each["name"] for each in client.jobs.artifacts(history.job)["items"]}
+
+
+def test_a_training_on_batches_drawn_here_is_written_with_its_last_job(client, store):
+    logger, model = trainyard.mlflow.Logger("file:here", artifacts=()), make()
+    history = model.fit_generator(iter([(X[:32], Y[:32])] * 4), 64, 2, 0, callbacks=[logger])
+    run = store.runs[logger.run_id]
+    assert (run.name, run.status, run.tags["trainyard.job"]) == (model.name, "FINISHED", history.job)
+    assert [epoch for epoch, _, _ in run.metrics["loss"]] == [0, 1]
+    assert run.files == {}
+    assert run.params["optimizer"] == "Adam"
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(JobFailed, "FAILED"), (JobCancelled, "KILLED"), (Detached, "RUNNING"), (OSError, "FAILED")]
+)
+def test_a_run_ends_as_its_training_does(client, store, error, status):
+    class Breaking(Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            raise Detached(self.job) if error is Detached else error({"id": self.job, "state": "failed"})
+
+    logger = trainyard.mlflow.Logger("file:here")
+    with pytest.raises(error):
+        make().fit(X, Y, nb_epoch=1, verbose=0, callbacks=[logger, Breaking()])
+    assert store.runs[logger.run_id].status == status
+
+
+def test_a_logger_without_a_run_has_no_id(store):
+    with pytest.raises(TrainyardError, match="among `callbacks`"):
+        trainyard.mlflow.Logger().run_id  # noqa: B018
+
+
 def test_what_has_not_ended_or_is_no_job_is_refused(client, store, monkeypatch):
     history = make().fit(X, Y, nb_epoch=1, verbose=0)
     running = client.jobs.get(history.job) | {"state": "running", "finished_at": None}
@@ -141,3 +205,5 @@ def test_without_mlflow_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "mlflow", None)
     with pytest.raises(Missing, match=r"needs mlflow.*pip install 'trainyard\[mlflow\]'"):
         trainyard.mlflow.log("job_1")
+    with pytest.raises(Missing, match="needs mlflow"):
+        make().fit(X, Y, callbacks=[trainyard.mlflow.Logger()])

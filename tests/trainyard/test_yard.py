@@ -128,6 +128,15 @@ def test_a_job_can_be_cancelled(run, client, submit):
     assert "409" in again.output
 
 
+def test_a_training_can_be_stopped_and_keeps_its_weights(run, client, submit, tmp_path):
+    job_id = submit(job(nb_epoch=100_000))
+    next(each for each in client.watch(job_id) if each["state"] == "running")
+    assert "keeps its weights" in run("stop", job_id).output
+    assert list(client.watch(job_id))[-1]["reason"] == "stopped_by_user"
+    assert run("download", job_id, "weights.h5", "--to", tmp_path).exit_code == 0
+    assert "409" in run("stop", job_id).output
+
+
 def test_artifacts_are_downloaded_by_name_or_all(run, client, submit, tmp_path):
     job_id = submit(job())
     assert list(client.watch(job_id))[-1]["state"] == "succeeded"

@@ -256,6 +256,30 @@ def test_a_job_may_take_the_other_jobs_optimizer_along(run, make_job, dataset, b
     assert (blob_of(second, "weights.h5") == blob_of(whole, "weights.h5")) is optimizer
 
 
+def test_one_job_s_weights_are_gone_on_with_by_the_optimizer_of_another(
+    run, make_job, dataset, make_weights, blob_of, tmp_path
+):
+    plain = [{"class_name": "Dense", "config": {"output_dim": 3, "input_dim": 4, "activation": "softmax"}}]
+    model = {"class_name": "Sequential", "config": plain}
+    whole = make_job(training(dataset, 4, model=model))
+    first = make_job(training(dataset, 2, model=model))
+    run()
+    run()
+    (tmp_path / "weights.h5").write_bytes(blob_of(first, "weights.h5"))
+    weights = {"id": make_weights(tmp_path / "weights.h5"), "optimizer_of": first}
+    # What rests in a job that trains nothing is gone on with from there.
+    resting = {"model": model, "compile": COMPILE, "weights": weights, "predict": {"x": f"{dataset}/x"}}
+    resting = make_job(resting)
+    second = training(dataset, 4, model=model, weights={"job": resting, "optimizer": True})
+    second["fit"]["initial_epoch"] = 2
+    second = make_job(second)
+    run()
+    run()
+
+    assert blob_of(second, "weights.h5") == blob_of(whole, "weights.h5")
+    assert blob_of(resting, "optimizer.safetensors") == blob_of(first, "optimizer.safetensors")
+
+
 def test_the_state_of_another_optimizer_is_refused(run, make_job, dataset, read):
     first = make_job(training(dataset, 1))
     run()

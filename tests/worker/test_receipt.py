@@ -97,6 +97,13 @@ def test_given_weights_are_told_by_their_digest(run, make_job, dataset, receipt_
     given = receipt_of(second)["given_weights"]
     assert given["job"] == first
     assert given["sha256"] == read(first, "artifact", "weights.h5").sha256
+    assert "optimizer_sha256" not in given
+
+    third = make_job(training(dataset, 1, weights={"job": second, "optimizer_of": first}))
+    run()
+    given = receipt_of(third)["given_weights"]
+    assert (given["job"], given["optimizer_of"]) == (second, first)
+    assert given["optimizer_sha256"] == read(first, "artifact", "optimizer.safetensors").sha256
 
 
 def test_a_job_says_while_it_runs_how_exactly_it_can_be_resumed(run, make_job, dataset, read, receipt_of):

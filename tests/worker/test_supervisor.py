@@ -107,6 +107,26 @@ def test_an_express_job_does_not_wait_behind_a_training_and_its_runner_is_used_a
     assert of(runners, "express") == [express]
 
 
+def test_a_runner_that_has_opened_a_strangers_file_is_not_used_again(make_supervisor, runners, make_job, read):
+    make_supervisor(places={"training": 1, "express": 1})
+    until(lambda: len(runners) == 2)
+    for runner in runners:
+        runner.warm()
+    (opener,) = of(runners, "express")
+    make_job({"inspect": {"id": "wts_1"}}, kind="express")
+    until(lambda: opener.assignment)
+    later = make_job(kind="express")
+    opener.done = True
+    opener.changed()
+
+    until(lambda: len(of(runners, "express")) == 2)
+    assert read(later).state == "queued"
+    of(runners, "express")[1].warm()
+    until(lambda: read(later).state == "running")
+    opener.exit(0)
+    assert opener.assignment.is_last
+
+
 def test_a_runner_that_dies_without_a_word_costs_one_attempt(make_supervisor, runners, make_job, read):
     job_id = make_job()
     make_supervisor(places={"training": 1})
