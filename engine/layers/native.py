@@ -129,6 +129,25 @@ class GatedLoop(_Loop):
         return dz, torch.cat([flat(before).t() @ flat(after) for before, after in halves], -1)
 
 
+class ResetAfterLoop(_Loop):
+    """`cells.ResetAfterCell`."""
+
+    name = "reset_after"
+
+    def forward(self, z: Tensor, U: Tensor, states: list[Tensor], mask: Tensor | None) -> Saved:
+        hs, z = buffer(states[0], len(z)), _copied(z)
+        a, back = torch.empty_like(z), torch.empty_like(hs[1:])
+        self._call("forward", hs, z, U.contiguous(), hs, a, back, _whole(mask))
+        return [hs, z, a, back]
+
+    def backward(self, grad: Tensor, U: Tensor, saved: Saved, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        (hs, z, a, back), H = saved, len(U) - 1
+        dz, dback, dh = torch.empty_like(z), torch.empty_like(back), torch.zeros_like(hs[0])
+        self._call("backward", hs, z, _turned(U[:H]), hs, a, back, _whole(mask), grad.contiguous(), dh, dback, dz)
+        before, halves = flat(hs[:-1]).t(), (flat(dz[..., : 2 * H]), flat(dback))
+        return dz, torch.cat([torch.cat([before @ each, each.sum(0, keepdim=True)]) for each in halves], -1)
+
+
 class LongLoop(_Loop):
     """`cells.LongCell`."""
 
@@ -147,7 +166,12 @@ class LongLoop(_Loop):
         return dz, flat(hs[:-1]).t() @ flat(dz)
 
 
-LOOPS: dict[str, type[Cell]] = {"SimpleRNN": SimpleLoop, "GRU": GatedLoop, "LSTM": LongLoop}
+LOOPS: dict[str, type[Cell]] = {
+    "SimpleRNN": SimpleLoop,
+    "GRU": GatedLoop,
+    "ResetAfterGRU": ResetAfterLoop,
+    "LSTM": LongLoop,
+}
 
 
 def _copied(z: Tensor) -> Tensor:

@@ -25,7 +25,8 @@ def tensors(cell, dtype=torch.float64):
 def by_loop(kind, x, *weights_states_mask):
     W, U, b, states, mask = weights_states_mask
     if kind.cell == "ResetAfterGRU":
-        U, b = with_bias(U, b[: len(b) // 2], b[len(b) // 2 :])
+        b, fed_back = b.chunk(2)
+        U = with_bias(U, fed_back)
     W, U, b = folded(kind, W, U, b)
     return recur(kind, x @ W + b, U, states, mask)
 

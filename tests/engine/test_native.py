@@ -5,9 +5,8 @@ import torch
 
 from engine.activations import ACTIVATIONS
 from engine.layers import native
-from engine.layers.loops import CELLS
+from engine.layers.loops import CELLS, GATES
 
-GATES = {"SimpleRNN": 1, "GRU": 3, "LSTM": 4}
 STEPS = 5
 #: Sizes that fill whole tiles, leave some over, and are smaller than any.
 SIZES = [(16, 32), (21, 13), (1, 1), (37, 8)]
@@ -22,8 +21,8 @@ def compiled():
 
 def drawn(cell, n, width):
     generator = torch.Generator().manual_seed(n)
-    wide = GATES[cell] * width
-    z, U = torch.randn(STEPS, n, wide, generator=generator), torch.randn(width, wide, generator=generator) / 4
+    wide, rows = GATES[cell] * width, width + (cell == "ResetAfterGRU")
+    z, U = torch.randn(STEPS, n, wide, generator=generator), torch.randn(rows, wide, generator=generator) / 4
     states = [torch.randn(n, width, generator=generator) for _ in range(2 if cell == "LSTM" else 1)]
     mask = torch.rand(STEPS, n, 1, generator=generator) > 0.3
     return z, U, states, mask, torch.randn(STEPS, n, width, generator=generator)
