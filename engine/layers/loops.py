@@ -18,7 +18,7 @@ from torch import Tensor
 
 from engine.activations import ACTIVATIONS
 from engine.layers import native
-from engine.layers.cells import ACTS, Cell, GatedCell, LongCell, ResetAfterCell, SimpleCell
+from engine.layers.cells import ACTS, CLIPPED, Cell, GatedCell, LongCell, ResetAfterCell, SimpleCell
 
 States = tuple[Tensor, ...]
 
@@ -114,9 +114,9 @@ def folded(kind: Kind, W: Tensor, U: Tensor, b: Tensor) -> tuple[Tensor, Tensor,
     """Do the `0.2 * z + 0.5` of a hard_sigmoid inside on the weights, once, instead of in every step."""
     H = U.shape[1] // GATES[kind.cell]
     gates = U.shape[1] - H
-    if kind.inner_activation != "hard_sigmoid" or not gates:
+    if kind.inner_activation not in CLIPPED or not gates:
         return W, U, b
-    scale = torch.cat([b.new_full((gates,), 0.2), b.new_ones(H)])
+    scale = torch.cat([b.new_full((gates,), CLIPPED[kind.inner_activation]), b.new_ones(H)])
     shift = torch.cat([b.new_full((gates,), 0.5), b.new_zeros(H)])
     return W * scale, U * scale, b * scale + shift
 

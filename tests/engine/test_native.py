@@ -10,6 +10,7 @@ from engine.layers.loops import CELLS, GATES
 STEPS = 5
 #: Sizes that fill whole tiles, leave some over, and are smaller than any.
 SIZES = [(16, 32), (21, 13), (1, 1), (37, 8)]
+ACTIVATIONS_AND_THOSE_INSIDE = [*((each, each) for each in native.ACTIVATIONS[:-1]), ("tanh", "keras3_hard_sigmoid")]
 BOUNDS = torch.tensor([-100.0, -2.5, -1.0, -1e-4, -0.0, 0.0, 1e-4, 0.7, 1.0, 2.5, 100.0])
 
 
@@ -60,11 +61,11 @@ def test_it_reads_tensors_however_they_lie_in_memory(cell):
         assert torch.equal(ours[0], theirs[0])
 
 
-@pytest.mark.parametrize("activation", native.ACTIVATIONS[:-1])
+@pytest.mark.parametrize(("activation", "inner"), ACTIVATIONS_AND_THOSE_INSIDE)
 @pytest.mark.parametrize("cell", sorted(GATES))
-def test_so_it_does_with_every_activation(cell, activation):
+def test_so_it_does_with_every_activation(cell, activation, inner):
     z, U, states, mask, grad = drawn(cell, 3, 4)
-    for ours, theirs in both(cell, activation, activation, z / 4, U, states, mask, grad):
+    for ours, theirs in both(cell, activation, inner, z / 4, U, states, mask, grad):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=2e-5)
 
 
@@ -103,6 +104,8 @@ def test_what_is_not_a_number_stays_so(cell):
 def test_only_what_it_is_made_for_goes_to_it():
     z, U = torch.zeros(3, 2, 4), torch.zeros(4, 4)
     assert native.usable("tanh", "hard_sigmoid", z, U)
+    assert native.usable("tanh", "keras3_hard_sigmoid", z, U)
+    assert not native.usable("keras3_hard_sigmoid", "sigmoid", z, U)
     assert not native.usable("softplus", "hard_sigmoid", z, U)
     assert not native.usable("tanh", "elu", z, U)
     assert not native.usable("tanh", "hard_sigmoid", z.double(), U.double())
