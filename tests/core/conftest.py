@@ -3,12 +3,13 @@ import shutil
 import pytest
 from sqlalchemy import select, update
 
-from core import attempts, leases
+from core import leases
 from core.database import db_now, make_engine, make_sessions
 from core.ids import DEFAULT_PROJECT, new_id
 from core.jobs import Jobs
 from core.tables import Dataset, Job, Project
 from tests.servers.postgres import clean_postgres, migrated_postgres, postgres_socket  # noqa: F401
+from tests.writes import WRITES
 
 WORKER = "worker-1"
 
@@ -79,9 +80,7 @@ def write(sessions):
 
     def write(name, job_id, /, *arguments, attempt=1, worker=WORKER, **named):
         with sessions.begin() as session:
-            return getattr(leases if hasattr(leases, name) else attempts, name)(
-                session, job_id, attempt, worker, *arguments, **named
-            )
+            return WRITES[name](session, job_id, attempt, worker, *arguments, **named)
 
     return write
 
