@@ -103,7 +103,7 @@ def _refusals(path: str, operation: Operation) -> Iterator[str]:
 WHERE = {
     "get_artifact": ("416",),
     **dict.fromkeys(("list_jobs", "list_datasets", "list_models"), ("400",)),
-    "delete_dataset": ("409",),
+    **dict.fromkeys(("delete_dataset", "delete_weights"), ("409",)),
     **dict.fromkeys(("predict", "evaluate"), ("404",)),
     **dict.fromkeys(("complete_dataset", "complete_weights"), ("410",)),
     **dict.fromkeys(("put_dataset_content", "put_weights_content"), ("400", "409", "410", "413")),

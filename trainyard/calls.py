@@ -189,6 +189,10 @@ class Weights(Resource[Answer]):
         """Read what is known of uploaded weights."""
         return self._get(f"/v1/weights/{weights_id}")
 
+    def delete(self, weights_id: str) -> Answer:
+        """Delete uploaded weights that no live job needs."""
+        return self._do(Call("DELETE", f"/v1/weights/{weights_id}"))
+
 
 class Predictions(Resource[Answer]):
     """`/v1/predictions`."""

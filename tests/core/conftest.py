@@ -7,7 +7,7 @@ from core import leases
 from core.database import db_now, make_engine, make_sessions
 from core.ids import DEFAULT_PROJECT, new_id
 from core.jobs import Jobs
-from core.tables import Dataset, Job, Project
+from core.tables import Dataset, Job, Project, WeightsFile
 from tests.servers.postgres import clean_postgres, migrated_postgres, postgres_socket  # noqa: F401
 from tests.writes import WRITES
 
@@ -56,6 +56,18 @@ def make_dataset(sessions):
         return row.id
 
     return make_dataset
+
+
+@pytest.fixture
+def make_weights(sessions):
+    def make_weights(project_id=DEFAULT_PROJECT):
+        row = WeightsFile(id=new_id("wts"), project_id=project_id, bytes=1, sha256="0", format="hdf5")
+        row.kernels, row.blob = "tensorflow", f"projects/{project_id}/weights/{row.id}"
+        with sessions.begin() as session:
+            session.add(row)
+        return row.id
+
+    return make_weights
 
 
 @pytest.fixture
