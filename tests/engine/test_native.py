@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from engine.activations import ACTIVATIONS
-from engine.layers import native
+from engine.layers import loops, native
 from engine.layers.loops import CELLS, GATES
 
 STEPS = 5
@@ -32,8 +32,8 @@ def drawn(cell, n, width):
 def both(cell, activation, inner, *drawn):
     z, U, states, mask, grad = drawn
     results = []
-    for loops in (native.LOOPS, CELLS):
-        loop = loops[cell](activation, inner)
+    for kinds in (native.LOOPS, CELLS):
+        loop = kinds[cell](activation, inner)
         saved = loop.forward(z, U, states, mask)
         results.append([*saved, *loop.backward(grad, U, saved, mask)])
     return zip(*results, strict=True)
@@ -110,6 +110,13 @@ def test_only_what_it_is_made_for_goes_to_it():
     assert not native.usable("tanh", "elu", z, U)
     assert not native.usable("tanh", "hard_sigmoid", z.double(), U.double())
     assert not native.usable("tanh", "hard_sigmoid", torch.zeros(1, 320_000, 4), U)
+
+
+@pytest.mark.parametrize("cell", sorted(GATES))
+def test_a_sequence_on_the_processor_goes_through_it(cell):
+    z, U, *_ = drawn(cell, 5, 3)
+    assert type(loops._cell(cell, "tanh", "sigmoid", z, U)) is native.LOOPS[cell]
+    assert type(loops._cell(cell, "tanh", "sigmoid", z.double(), U.double())) is CELLS[cell]
 
 
 @pytest.mark.parametrize("compiler", ["/bin/false", "/no/such/compiler"])
