@@ -103,7 +103,7 @@ def _refusals(path: str, operation: Operation) -> Iterator[str]:
 WHERE = {
     "get_artifact": ("416",),
     **dict.fromkeys(("list_jobs", "list_datasets", "list_models"), ("400",)),
-    **dict.fromkeys(("delete_dataset", "get_weights_model"), ("409",)),
+    **dict.fromkeys(("delete_dataset", "delete_weights", "get_weights_model"), ("409",)),
     **dict.fromkeys(("predict", "evaluate"), ("404",)),
     **dict.fromkeys(("complete_dataset", "complete_weights"), ("410",)),
     **dict.fromkeys(("put_dataset_content", "put_weights_content"), ("400", "409", "410", "413")),

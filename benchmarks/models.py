@@ -154,41 +154,49 @@ VGG = Model(
     compiled={"optimizer": NESTEROV, "loss": "categorical_crossentropy"},
 )
 
-REVIEWS = Model(
-    f"Embedding {REVIEW_WORDS} x 256 and LSTM 128 over {REVIEW_LENGTH} steps, RMSprop",
-    batch=16,
-    samples=160,
-    arrays=lambda rng, n: {
-        "x": rng.integers(0, REVIEW_WORDS, (n, REVIEW_LENGTH)),
-        "y": rng.integers(0, 2, (n, 1)).astype(np.float32),
-    },
-    model=sequential(
-        [
-            ("Embedding", {"input_dim": REVIEW_WORDS, "output_dim": 256, "input_length": REVIEW_LENGTH}),
-            ("LSTM", {"output_dim": 128, "activation": "sigmoid", "inner_activation": "hard_sigmoid"}),
-            ("Dropout", {"p": 0.5}),
-            ("Dense", {"output_dim": 1}),
-            ("Activation", {"activation": "sigmoid"}),
-        ]
-    ),
-    compiled={"optimizer": "rmsprop", "loss": "binary_crossentropy", "metrics": ["accuracy"]},
-)
+#: What Keras 3 makes of `GRU(units)`.
+LATER_GRU = {"inner_activation": "sigmoid", "consume_less": "gpu", "reset_after": True}
 
-STACKED = Model(
-    f"Three LSTM 32 over {STEPS} steps, RMSprop",
-    batch=64,
-    samples=640,
-    arrays=lambda rng, n: {"x": rng.random((n, STEPS, STEP_WIDTH), dtype=np.float32), "y": one_hot(rng, n)},
-    model=sequential(
-        [
-            ("LSTM", {"output_dim": 32, "return_sequences": True, "input_shape": [STEPS, STEP_WIDTH]}),
-            ("LSTM", {"output_dim": 32, "return_sequences": True}),
-            ("LSTM", {"output_dim": 32}),
-            ("Dense", {"output_dim": CLASSES, "activation": "softmax"}),
-        ]
-    ),
-    compiled={"optimizer": "rmsprop", "loss": "categorical_crossentropy", "metrics": ["accuracy"]},
-)
+
+def reviews(cell: str, config: dict[str, Any], title: str) -> Model:
+    return Model(
+        f"Embedding {REVIEW_WORDS} x 256 and {title} 128 over {REVIEW_LENGTH} steps, RMSprop",
+        batch=16,
+        samples=160,
+        arrays=lambda rng, n: {
+            "x": rng.integers(0, REVIEW_WORDS, (n, REVIEW_LENGTH)),
+            "y": rng.integers(0, 2, (n, 1)).astype(np.float32),
+        },
+        model=sequential(
+            [
+                ("Embedding", {"input_dim": REVIEW_WORDS, "output_dim": 256, "input_length": REVIEW_LENGTH}),
+                (cell, {"output_dim": 128, **config}),
+                ("Dropout", {"p": 0.5}),
+                ("Dense", {"output_dim": 1}),
+                ("Activation", {"activation": "sigmoid"}),
+            ]
+        ),
+        compiled={"optimizer": "rmsprop", "loss": "binary_crossentropy", "metrics": ["accuracy"]},
+    )
+
+
+def stacked(cell: str, config: dict[str, Any], title: str) -> Model:
+    return Model(
+        f"Three {title} 32 over {STEPS} steps, RMSprop",
+        batch=64,
+        samples=640,
+        arrays=lambda rng, n: {"x": rng.random((n, STEPS, STEP_WIDTH), dtype=np.float32), "y": one_hot(rng, n)},
+        model=sequential(
+            [
+                (cell, {"output_dim": 32, "return_sequences": True, "input_shape": [STEPS, STEP_WIDTH], **config}),
+                (cell, {"output_dim": 32, "return_sequences": True, **config}),
+                (cell, {"output_dim": 32, **config}),
+                ("Dense", {"output_dim": CLASSES, "activation": "softmax"}),
+            ]
+        ),
+        compiled={"optimizer": "rmsprop", "loss": "categorical_crossentropy", "metrics": ["accuracy"]},
+    )
+
 
 CAPTIONS = Model(
     "Image captioning: convolutions and a GRU over 16 words, joined into a GRU 256, softmax 10000, RMSprop",
@@ -242,7 +250,9 @@ MODELS = {
     "mlp": MLP,
     "branches": BRANCHES,
     "vgg": VGG,
-    "reviews": REVIEWS,
-    "stacked": STACKED,
+    "reviews": reviews("LSTM", {"activation": "sigmoid", "inner_activation": "hard_sigmoid"}, "LSTM"),
+    "reviews_gru": reviews("GRU", LATER_GRU, "GRU (Keras 3's)"),
+    "stacked": stacked("LSTM", {}, "LSTM"),
+    "stacked_gru": stacked("GRU", LATER_GRU, "GRU (Keras 3's)"),
     "captions": CAPTIONS,
 }

@@ -6,6 +6,7 @@ Run by `benchmarks.throughput` with the peers' own Python; KERAS_BACKEND says on
 import json
 import sys
 import time
+from functools import partial
 
 import keras
 import numpy as np
@@ -78,25 +79,25 @@ def vgg():
     )
 
 
-def reviews():
+def reviews(cell):
     return keras.Sequential(
         [
             keras.Input((models.REVIEW_LENGTH,), dtype="int32"),
             layers.Embedding(models.REVIEW_WORDS, 256),
-            layers.LSTM(128, activation="sigmoid", **GATES),
+            cell(128),
             layers.Dropout(0.5),
             layers.Dense(1, activation="sigmoid"),
         ]
     )
 
 
-def stacked():
+def stacked(cell):
     return keras.Sequential(
         [
             keras.Input((models.STEPS, models.STEP_WIDTH)),
-            layers.LSTM(32, return_sequences=True, **GATES),
-            layers.LSTM(32, return_sequences=True, **GATES),
-            layers.LSTM(32, **GATES),
+            cell(32, return_sequences=True),
+            cell(32, return_sequences=True),
+            cell(32),
             layers.Dense(models.CLASSES, activation="softmax"),
         ]
     )
@@ -114,7 +115,16 @@ def captions():
     return keras.Model([picture, words], layers.Dense(models.CAPTION_WORDS, activation="softmax")(both))
 
 
-BUILDERS = {each.__name__: each for each in (mlp, branches, vgg, reviews, stacked, captions)}
+BUILDERS = {
+    "mlp": mlp,
+    "branches": branches,
+    "vgg": vgg,
+    "reviews": partial(reviews, partial(layers.LSTM, activation="sigmoid", **GATES)),
+    "reviews_gru": partial(reviews, layers.GRU),
+    "stacked": partial(stacked, partial(layers.LSTM, **GATES)),
+    "stacked_gru": partial(stacked, layers.GRU),
+    "captions": captions,
+}
 
 
 def optimizer(ours):

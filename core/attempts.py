@@ -92,17 +92,16 @@ def checkpointed(
         LostLease: The job is no longer this attempt's; the blob just written is litter.
     """
     job = mine(session, job_id, attempt, worker)
-    before = {row.blob for row in checkpoints(session, job_id)}
     row = Checkpoint(job_id=job_id, attempt=attempt, step=step, epoch=epoch)
     row.blob, row.bytes, row.sha256, row.created_at = blob, bytes, sha256, db_now()
     session.merge(row)
     record(session, job, "checkpoint", {"step": step, "epoch": epoch, "bytes": bytes})
     session.flush()
-    kept = checkpoints(session, job_id)[: max(keep, 1)]
-    for old in checkpoints(session, job_id)[max(keep, 1) :]:
+    gone = checkpoints(session, job_id)[max(keep, 1) :]
+    for old in gone:
         session.delete(old)
     session.flush()
-    return sorted(before - {row.blob for row in kept})
+    return sorted(old.blob for old in gone)
 
 
 def resumed(session: Session, job_id: str, attempt: int, worker: str, checkpoint: Checkpoint | None) -> None:

@@ -5,6 +5,7 @@ ServiceError
 ├── StateConflict           409
 │   ├── JobFinished
 │   ├── DatasetInUse
+│   ├── WeightsInUse
 │   └── UploadIncomplete
 ├── Unauthenticated         401
 ├── Forbidden               403
@@ -77,6 +78,13 @@ class DatasetInUse(StateConflict):
 
     type = "dataset-in-use"
     title = "A live job uses the dataset"
+
+
+class WeightsInUse(StateConflict):
+    """A job that has not ended still needs the weights."""
+
+    type = "weights-in-use"
+    title = "A live job uses the weights"
 
 
 class UploadIncomplete(StateConflict):

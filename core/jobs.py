@@ -12,9 +12,11 @@ from sqlalchemy.sql.base import ExecutableOption
 from core.datasets import Datasets
 from core.errors import JobFinished, NotFound, StateConflict
 from core.events import move, record, touch
+from core.files import Files
 from core.leases import TRAINING
+from core.models import Weights
 from core.pages import Cursor, Page, cut, merged
-from core.tables import Artifact, Attempt, Checkpoint, Epoch, Event, Job, JobDataset, JobLabel, JobState
+from core.tables import Artifact, Attempt, Checkpoint, Epoch, Event, Job, JobLabel, JobState
 
 WAITING = frozenset({JobState.QUEUED, JobState.PAUSED})
 
@@ -39,10 +41,15 @@ class Jobs:
         """Store a new job with its first event, and hold on to what it reads.
 
         Raises:
-            NotFound: One of the datasets is gone.
+            NotFound: One of the datasets, or the weights that it starts from, is gone.
         """
-        wanted = sorted(set(dataset_ids))
-        Datasets(self.session, self.project_id).hold(wanted)
+        weights_id = (job.definition.get("weights") or {}).get("id")
+        needed: list[tuple[Files[Any], set[str]]] = [
+            (Datasets(self.session, self.project_id), set(dataset_ids)),
+            (Weights(self.session, self.project_id), {weights_id} if weights_id else set()),
+        ]
+        for files, ids in needed:
+            files.hold(ids)
         job.state, job.attempt, job.last_event = JobState.QUEUED, 0, 0
         self.session.add(job)
         self.session.flush()
@@ -50,7 +57,8 @@ class Jobs:
             JobLabel(job_id=job.id, key=key, value=value, project_id=job.project_id, created_at=job.created_at)
             for key, value in job.labels.items()
         )
-        self.session.add_all(JobDataset(job_id=job.id, dataset_id=dataset_id) for dataset_id in wanted)
+        for files, ids in needed:
+            files.need_for(job, ids)
         record(self.session, job, "state", {"from": None, "to": job.state, "reason": None})
         self.session.flush()
         return job

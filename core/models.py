@@ -3,9 +3,10 @@
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core.errors import NotFound
+from core.errors import NotFound, WeightsInUse
+from core.files import Files
 from core.pages import Cursor, Page, cut
-from core.tables import StoredModel, WeightsFile
+from core.tables import JobWeights, StoredModel, WeightsFile
 
 
 class Models:
@@ -39,27 +40,12 @@ class Models:
         return cut(self.session, query, StoredModel, size, after)
 
 
-class Weights:
+class Weights(Files[WeightsFile]):
     """The uploaded weights of one project."""
 
-    def __init__(self, session: Session, project_id: str) -> None:
-        self.session = session
-        self.project_id = project_id
-
-    def add(self, weights: WeightsFile) -> WeightsFile:
-        """Store weights whose blob is already in place."""
-        self.session.add(weights)
-        self.session.flush()
-        return weights
-
-    def get(self, weights_id: str) -> WeightsFile:
-        """Read what is known of uploaded weights.
-
-        Raises:
-            NotFound: The project has no such weights.
-        """
-        query = select(WeightsFile).where(WeightsFile.id == weights_id, WeightsFile.project_id == self.project_id)
-        weights = self.session.scalar(query)
-        if weights is None:
-            raise NotFound(f"There are no weights {weights_id!r}; upload them with POST /v1/weights.")
-        return weights
+    row = WeightsFile
+    need = JobWeights
+    key = "weights_id"
+    noun = "Weights file"
+    missing = "There are no weights {}; upload them with POST /v1/weights."
+    in_use = WeightsInUse

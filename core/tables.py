@@ -262,6 +262,15 @@ class JobDataset(Base):
     dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"), primary_key=True, index=True)
 
 
+class JobWeights(Base):
+    """Which job starts from which uploaded weights."""
+
+    __tablename__ = "job_weights"
+
+    job_id: Mapped[str] = job_key()
+    weights_id: Mapped[str] = mapped_column(ForeignKey("weights.id", ondelete="CASCADE"), primary_key=True, index=True)
+
+
 class Event(Base):
     """Something that happened to a job; `seq` counts from 1 without a gap."""
 

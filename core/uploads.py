@@ -1,8 +1,8 @@
 """Every query about uploads that have been announced and have not arrived."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.orm import Session
@@ -10,49 +10,33 @@ from sqlalchemy.orm import Session
 from core.database import db_now
 from core.datasets import Datasets
 from core.errors import StateConflict, UploadExpired
+from core.files import Files, T
 from core.models import Weights
-from core.tables import AWAITING, READY, Dataset, Upload, WeightsFile, WeightsUpload
-
-#: What may be announced.
-T = TypeVar("T", bound=Dataset | WeightsFile)
+from core.tables import AWAITING, READY, Upload, WeightsUpload
 
 
 @dataclass(frozen=True)
 class Kind(Generic[T]):
     """Something that may be announced, and where that is written down."""
 
-    row: type[T]
+    files: type[Files[T]]
     upload: type[Upload] | type[WeightsUpload]
-    #: The upload's column that holds the row's id.
-    key: str
-    noun: str
     path: str
-    #: Reads one of a project's.
-    get: Callable[[Session, str, str], T]
+
+    @property
+    def row(self) -> type[T]:
+        """Name the table of what is announced."""
+        return self.files.row
 
     @property
     def owner(self) -> ColumnElement[str]:
-        """Name the column that holds the row's id."""
-        column: ColumnElement[str] = getattr(self.upload, self.key)
+        """Name the upload's column that holds the row's id."""
+        column: ColumnElement[str] = getattr(self.upload, self.files.key)
         return column
 
 
-DATASETS = Kind(
-    Dataset,
-    Upload,
-    "dataset_id",
-    "Dataset",
-    "/v1/datasets",
-    lambda session, project, id: Datasets(session, project).get(id),
-)
-WEIGHTS = Kind(
-    WeightsFile,
-    WeightsUpload,
-    "weights_id",
-    "Weights file",
-    "/v1/weights",
-    lambda session, project, id: Weights(session, project).get(id),
-)
+DATASETS = Kind(Datasets, Upload, "/v1/datasets")
+WEIGHTS = Kind(Weights, WeightsUpload, "/v1/weights")
 KINDS: tuple[Kind[Any], ...] = (DATASETS, WEIGHTS)
 
 
@@ -83,7 +67,7 @@ class Uploads(Generic[T]):
         row.state = AWAITING
         self.session.add(row)
         self.session.flush()
-        upload = self.kind.upload(**{self.kind.key: row.id}, **parts, expires_at=db_now(seconds))
+        upload = self.kind.upload(**{self.kind.files.key: row.id}, **parts, expires_at=db_now(seconds))
         self.session.add(upload)
         self.session.flush()
         return upload
@@ -99,7 +83,7 @@ class Uploads(Generic[T]):
         Raises:
             NotFound: The project has no such thing.
         """
-        return self.kind.get(self.session, self.project_id, row_id)
+        return self.kind.files(self.session, self.project_id).get(row_id)
 
     def awaited(self, row_id: str) -> tuple[T, Upload | WeightsUpload]:
         """Read something whose file may still come.
@@ -143,7 +127,8 @@ class Uploads(Generic[T]):
     def _awaited(self, row: T) -> tuple[T, Upload | WeightsUpload]:
         upload = self.find(row.id)
         if row.state != AWAITING or upload is None:
-            raise StateConflict(f"{self.kind.noun} {row.id} is {row.state}: its file has arrived.", state=row.state)
+            noun = self.kind.files.noun
+            raise StateConflict(f"{noun} {row.id} is {row.state}: its file has arrived.", state=row.state)
         if upload.expires_at <= self.session.scalars(select(db_now())).one():
             raise UploadExpired(
                 f"The upload of {row.id} is over since {upload.expires_at.isoformat(timespec='seconds')}; "

@@ -53,3 +53,18 @@ def test_the_client_alone_imports_nothing_of_the_service():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_tests_of_a_group_run_in_one_process(tmp_path):
+    text = (
+        "import os, pathlib, pytest\n"
+        "pytestmark = pytest.mark.xdist_group('all')\n"
+        "@pytest.mark.parametrize('number', range(8))\n"
+        "def test_is_here(number): (pathlib.Path(__file__).parent / f'ran-{number}').write_text(str(os.getpid()))\n"
+    )
+    (tmp_path / "test_group.py").write_text(text)
+    options = ["-n", "2", "--dist", "loadgroup", "--rootdir", str(tmp_path), "-p", "no:cacheprovider"]
+    done = subprocess.run([sys.executable, "-m", "pytest", *options, str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    ran = [path.read_text() for path in tmp_path.glob("ran-*")]
+    assert (len(ran), len(set(ran))) == (8, 1)

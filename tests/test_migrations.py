@@ -1,5 +1,6 @@
 """Migrations go up, down and up again, and end where the tables are."""
 
+import json
 import os
 import subprocess
 import sys
@@ -13,9 +14,20 @@ from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
 from core.database import alembic_config, make_engine, migrate
+from core.ids import DEFAULT_PROJECT
 from core.tables import Base
 from tests.servers.postgres import make_postgres, postgres_socket  # noqa: F401
 
+WEIGHTS = f"""
+    INSERT INTO weights (id, project_id, bytes, sha256, state, format, kernels, blob, created_at)
+    VALUES ('wts_1', '{DEFAULT_PROJECT}', 1, '', 'ready', 'hdf5', 'tensorflow', 'b', CURRENT_TIMESTAMP)
+"""
+JOB = f"""
+    INSERT INTO jobs (id, project_id, kind, labels, state, attempt, definition, seed, version, last_event, created_at,
+        finished_at, updated_at)
+    VALUES (:id, '{DEFAULT_PROJECT}', 'training', '{{}}', :state, 0, :definition, 7, 1, 0, CURRENT_TIMESTAMP, :at,
+        CURRENT_TIMESTAMP)
+"""
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -74,6 +86,25 @@ def test_two_processes_may_migrate_at_once(url):
         ended = list(pool.map(run, range(2)))
 
     assert [(each.returncode, each.stderr) for each in ended] == [(0, ""), (0, "")]
+
+
+def test_live_jobs_keep_the_weights_that_they_started_from_before_a_table_said_so(url, engine):
+    command.upgrade(alembic_config(url), "0007")
+    with engine.begin() as connection:
+        connection.execute(text(WEIGHTS))
+        for job_id, state, finished_at, definition in (
+            ("job_live", "paused", None, {"weights": {"id": "wts_1"}}),
+            ("job_over", "failed", "2026-01-01", {"weights": {"id": "wts_1"}}),
+            ("job_goes_on", "queued", None, {"weights": {"job": "job_over"}}),
+            ("job_anew", "queued", None, {}),
+        ):
+            values = {"id": job_id, "state": state, "at": finished_at, "definition": json.dumps(definition)}
+            connection.execute(text(JOB), values)
+
+    migrate(url)
+
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT job_id, weights_id FROM job_weights")).all() == [("job_live", "wts_1")]
 
 
 def test_alembic_itself_reads_the_settings(tmp_path):

@@ -197,6 +197,10 @@ class Weights(Resource[Answer]):
         """Read the model that a whole model's file holds, and how it was compiled."""
         return self._get(f"/v1/weights/{weights_id}/model")
 
+    def delete(self, weights_id: str) -> Answer:
+        """Delete uploaded weights that no live job needs."""
+        return self._do(Call("DELETE", f"/v1/weights/{weights_id}"))
+
 
 class Predictions(Resource[Answer]):
     """`/v1/predictions`."""

@@ -117,9 +117,8 @@ class Client(Service[Json, httpx.BaseTransport]):
             return resource.complete(announced["id"], proofs)
         except BaseException:
             # Nobody will come back to it: better gone now than when it expires.
-            if isinstance(resource, Datasets):
-                with suppress(TrainyardError):
-                    resource.delete(announced["id"])
+            with suppress(TrainyardError):
+                resource.delete(announced["id"])
             raise
 
     def _send_file(self, path: Path, size: int, at: str, upload: Json, moved: Moved | None) -> list[Json]:

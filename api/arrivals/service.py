@@ -18,10 +18,11 @@ from api.wiring import Wiring
 from core.blobs import digest, upload_key
 from core.buckets import MAX_PARTS, Bucket
 from core.errors import PayloadTooLarge, StateConflict, UploadIncomplete
+from core.files import T
 from core.settings import Settings
 from core.tables import READY
 from core.unit import Unit, reading, unit_of_work
-from core.uploads import Kind, T, Uploads
+from core.uploads import Kind, Uploads
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,19 @@ class Arrivals(Generic[T]):
                 if (other := Uploads(session, project_id, self.kind).get(row_id)).state == READY:
                     return Answer(200, self._shown(other))
             raise
+
+    def remove(self, unit: Unit, wiring: Wiring, project_id: str, row_id: str) -> None:
+        """Delete something, and its bytes once the row is gone; what then cannot be deleted is swept up later.
+
+        Raises:
+            NotFound: There is no such thing.
+            DatasetInUse, WeightsInUse: A live job needs it.
+        """
+        upload = Uploads(unit.session, project_id, self.kind).find(row_id)
+        blob = self.kind.files(unit.session, project_id).remove(row_id)
+        unit.after_commit(partial(wiring.blobs.delete, blob))
+        if wiring.bucket and upload and upload.multipart:
+            unit.after_commit(partial(wiring.bucket.abort, blob, upload.multipart))
 
     def _uploads(self, session: Any, row: T) -> Uploads[T]:
         return Uploads(session, row.project_id, self.kind)

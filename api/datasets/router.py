@@ -100,4 +100,4 @@ def complete(
 def remove(dataset_id: str, wiring: WiringDep, project_id: ProjectDep) -> None:
     """Delete a dataset that no live job needs."""
     with unit_of_work(wiring.sessions, wiring.queue) as unit:
-        service.remove(unit, wiring, project_id, dataset_id)
+        ARRIVALS.remove(unit, wiring, project_id, dataset_id)

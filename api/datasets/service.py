@@ -17,7 +17,7 @@ from core.ids import new_id
 from core.settings import Settings
 from core.tables import READY, Dataset
 from core.unit import Unit
-from core.uploads import DATASETS, Uploads
+from core.uploads import DATASETS
 
 
 def _inspected(dataset: Dataset, path: Path, settings: Settings) -> Mapping[str, Any]:
@@ -67,17 +67,3 @@ def _name(name: str | None, upload: Upload) -> str:
     if not 0 < len(name) <= MAX_NAME or not name.isprintable():
         raise wrong("name", f"A name has 1 to {MAX_NAME} printable characters.")
     return name
-
-
-def remove(unit: Unit, wiring: Wiring, project_id: str, dataset_id: str) -> None:
-    """Delete a dataset, and its bytes once the row is gone; what then cannot be deleted is swept up later.
-
-    Raises:
-        NotFound: There is no such dataset.
-        DatasetInUse: A live job needs it.
-    """
-    upload = Uploads(unit.session, project_id, DATASETS).find(dataset_id)
-    blob = Datasets(unit.session, project_id).remove(dataset_id)
-    unit.after_commit(partial(wiring.blobs.delete, blob))
-    if wiring.bucket and upload and upload.multipart:
-        unit.after_commit(partial(wiring.bucket.abort, blob, upload.multipart))

@@ -16,6 +16,7 @@ from api.weights.service import ARRIVALS
 from api.wiring import ProjectDep, SessionDep, WiringDep
 from core.models import Weights
 from core.tables import WeightsFile
+from core.unit import unit_of_work
 
 router = APIRouter(prefix="/v1/weights", tags=["weights"], route_class=StrictRoute)
 
@@ -93,3 +94,10 @@ def complete(
     """Have an uploaded file checked; a file that was sent in parts needs their ETags."""
     asked = body.model_dump() if body else None
     return once.do_outside(asked, lambda: ARRIVALS.complete(wiring, project_id, weights_id, body))
+
+
+@router.delete("/{weights_id}", status_code=204, operation_id="delete_weights")
+def remove(weights_id: str, wiring: WiringDep, project_id: ProjectDep) -> None:
+    """Delete uploaded weights that no live job needs."""
+    with unit_of_work(wiring.sessions, wiring.queue) as unit:
+        ARRIVALS.remove(unit, wiring, project_id, weights_id)

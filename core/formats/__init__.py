@@ -6,9 +6,9 @@ declares about itself before it has been counted.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -28,32 +28,20 @@ class Format:
     load: Callable[[Path, str], np.ndarray]
 
 
-def _inspect_table(kind: str) -> Callable[[Path, int], dict[str, Any]]:
-    def inspect(path: Path, max_bytes: int) -> dict[str, Any]:
-        found: dict[str, Any] = getattr(_tables(), f"inspect_{kind}")(path, max_bytes)
-        return found
-
-    return inspect
-
-
-def _load_column(kind: str) -> Callable[[Path, str], np.ndarray]:
-    def load(path: Path, array: str) -> np.ndarray:
-        column: np.ndarray = getattr(_tables(), f"load_{kind}")(path, array)
-        return column
-
-    return load
-
-
-def _tables() -> ModuleType:
+def _of_tables(kind: str) -> Format:
     """Import what reads tables once there is one: its library starts a thread, and runners are forked."""
-    return import_module("core.formats.tabular")
+
+    def read(what: str, path: Path, asked: Any) -> Any:
+        return getattr(import_module("core.formats.tabular"), f"{what}_{kind}")(path, asked)
+
+    return Format(partial(read, "inspect"), partial(read, "load"))
 
 
 FORMATS = {
     "npz": Format(arrays.inspect_npz, arrays.load_npz),
     "npy": Format(arrays.inspect_npy, arrays.load_npy),
-    "csv": Format(_inspect_table("csv"), _load_column("csv")),
-    "parquet": Format(_inspect_table("parquet"), _load_column("parquet")),
+    "csv": _of_tables("csv"),
+    "parquet": _of_tables("parquet"),
     "json": Format(nested.inspect_json, nested.load_json),
 }
 

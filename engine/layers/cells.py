@@ -46,7 +46,9 @@ ACTS = {
     "keras3_hard_sigmoid": Act(_copied("keras3_hard_sigmoid"), lambda z, y: _clip_slope(z / 6.0 + 0.5) / 6.0),
     "elu": Act(_copied("elu"), lambda z, y: z.clamp(max=0.0).exp()),
 }
-#: What is left of hard_sigmoid where its `0.2 * z + 0.5` is done beforehand.
+#: The activations that are a line between two bounds, `clip(scale * z + 0.5, 0, 1)`, by its scale.
+CLIPPED = {"hard_sigmoid": 0.2, "keras3_hard_sigmoid": 1.0 / 6.0}
+#: What is left of them where the line is done beforehand.
 CLIP = Act(lambda z, out: torch.clamp(z, 0.0, 1.0, out=out), lambda z, y: _clip_slope(z))
 
 
@@ -55,7 +57,7 @@ class Cell(Protocol):
 
     Args:
         activation: Of the new state.
-        inner_activation: Of the gates; for hard_sigmoid, the gates' products come as `0.2 * z + 0.5`.
+        inner_activation: Of the gates; where it is one of `CLIPPED`, the gates' products come with the line done.
     """
 
     def __init__(self, activation: str, inner_activation: str) -> None: ...
@@ -135,7 +137,7 @@ class GatedCell:
     """`h = z h + (1 - z) activation(x W + (r h) U)`, a GRU's."""
 
     def __init__(self, activation: str, inner_activation: str) -> None:
-        self.phi, self.sigma = ACTS[activation], CLIP if inner_activation == "hard_sigmoid" else ACTS[inner_activation]
+        self.phi, self.sigma = ACTS[activation], CLIP if inner_activation in CLIPPED else ACTS[inner_activation]
 
     def forward(self, z: Tensor, U: Tensor, states: list[Tensor], mask: Tensor | None) -> Saved:
         h, H, z = states[0], len(U), z.clone()
@@ -184,7 +186,7 @@ class ResetAfterCell:
     """`h = z h + (1 - z) activation(x W + r (h U + c))`, a GRU's in later Keras; `c` is the last row of `U`."""
 
     def __init__(self, activation: str, inner_activation: str) -> None:
-        self.phi, self.sigma = ACTS[activation], CLIP if inner_activation == "hard_sigmoid" else ACTS[inner_activation]
+        self.phi, self.sigma = ACTS[activation], CLIP if inner_activation in CLIPPED else ACTS[inner_activation]
 
     def forward(self, z: Tensor, U: Tensor, states: list[Tensor], mask: Tensor | None) -> Saved:
         h, H, z = states[0], len(U) - 1, z.clone()
@@ -232,7 +234,7 @@ class LongCell:
     """`c = f c + i activation(…)`, `h = o activation(c)`, an LSTM's."""
 
     def __init__(self, activation: str, inner_activation: str) -> None:
-        self.phi, self.sigma = ACTS[activation], CLIP if inner_activation == "hard_sigmoid" else ACTS[inner_activation]
+        self.phi, self.sigma = ACTS[activation], CLIP if inner_activation in CLIPPED else ACTS[inner_activation]
 
     def forward(self, z: Tensor, U: Tensor, states: list[Tensor], mask: Tensor | None) -> Saved:
         H, steps, z = len(U), len(z), z.clone()

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from engine.activations import ACTIVATIONS
 from engine.layers import native
-from engine.layers.cells import ACTS, Cell, GatedCell, LongCell, ResetAfterCell, SimpleCell
+from engine.layers.cells import ACTS, CLIPPED, Cell, GatedCell, LongCell, ResetAfterCell, SimpleCell
 
 States = tuple[Tensor, ...]
 
@@ -114,22 +114,16 @@ def folded(kind: Kind, W: Tensor, U: Tensor, b: Tensor) -> tuple[Tensor, Tensor,
     """Do the `0.2 * z + 0.5` of a hard_sigmoid inside on the weights, once, instead of in every step."""
     H = U.shape[1] // GATES[kind.cell]
     gates = U.shape[1] - H
-    if kind.inner_activation != "hard_sigmoid" or not gates:
+    if kind.inner_activation not in CLIPPED or not gates:
         return W, U, b
-    scale = torch.cat([b.new_full((gates,), 0.2), b.new_ones(H)])
+    scale = torch.cat([b.new_full((gates,), CLIPPED[kind.inner_activation]), b.new_ones(H)])
     shift = torch.cat([b.new_full((gates,), 0.5), b.new_zeros(H)])
     return W * scale, U * scale, b * scale + shift
 
 
-def with_bias(U: Tensor, b: Tensor, fed_back: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Put the bias of a reset-after GRU's products with the state where its loop has it.
-
-    That of the gates is added to `b`; that of the new state, which `r` acts on, becomes the last row of `U`.
-    """
-    H = len(U)
-    fed_back = b.new_zeros(3 * H) if fed_back is None else fed_back
-    gates, new, zeros = fed_back[: 2 * H], fed_back[2 * H :], b.new_zeros(2 * H)
-    return torch.cat([U, torch.cat([zeros, new])[None]]), b + torch.cat([gates, torch.zeros_like(new)])
+def with_bias(U: Tensor, fed_back: Tensor | None) -> Tensor:
+    """Put the bias of a reset-after GRU's products with the state where its loop has it: in the last row of `U`."""
+    return torch.cat([U, U.new_zeros(1, U.shape[1]) if fed_back is None else fed_back[None]])
 
 
 def recur(kind: Kind, z: Tensor, U: Tensor, states: States, mask: Tensor | None) -> tuple[Tensor, States]:
@@ -138,7 +132,7 @@ def recur(kind: Kind, z: Tensor, U: Tensor, states: States, mask: Tensor | None)
     Args:
         kind: The cell.
         z: `x @ W + b` of all steps with `folded` weights, `(steps, n, gates * H)`.
-        U: Folded too, `(H, gates * H)`.
+        U: Folded too, `(H, gates * H)`, with one more row where it is `with_bias`.
         states: What it remembers at first, each `(n, H)`.
         mask: `(steps, n, 1)`; where false, states pass unchanged.
 

@@ -20,13 +20,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from engine.layers.cells import Cell, Saved, buffer, flat
+from engine.layers.cells import CLIPPED, Cell, Saved, buffer, flat
 from engine.machine_code import cache_folder
 
 log = logging.getLogger(__name__)
 
 SOURCE = Path(__file__).with_name("sequences.c")
-#: The activations of `enum activation`, in order; `clip` is what is left of a hard_sigmoid inside.
+#: The activations of `enum activation`, in order; `clip` is what is left of those of `CLIPPED` inside.
 ACTIVATIONS = ("linear", "relu", "sigmoid", "hard_sigmoid", "tanh", "clip")
 #: A step of more multiplications is faster in torch, whose products know all of the cache and of the threads (measured
 #: on two cores with cells of 128 to 512 units and 16 to 128 samples).
@@ -66,7 +66,7 @@ def usable(activation: str, inner_activation: str, z: Tensor, U: Tensor) -> bool
     """Tell whether the compiled loops can run this cell, and should."""
     return (
         activation in ACTIVATIONS
-        and inner_activation in ACTIVATIONS
+        and _inside(inner_activation) in ACTIVATIONS
         and z.device.type == "cpu"
         and z.dtype == torch.float32
         and z.shape[1] * U.numel() <= MOST_MULTIPLICATIONS
@@ -80,8 +80,7 @@ class _Loop:
     name: ClassVar[str]
 
     def __init__(self, activation: str, inner_activation: str) -> None:
-        inner = "clip" if inner_activation == "hard_sigmoid" else inner_activation
-        self.kinds = ACTIVATIONS.index(activation), ACTIVATIONS.index(inner)
+        self.kinds = ACTIVATIONS.index(activation), ACTIVATIONS.index(_inside(inner_activation))
 
     def _call(self, direction: str, hs: Tensor, *arguments: Tensor | None) -> None:
         """Call a loop, over as many steps as follow the first of `hs`; it goes by addresses alone."""
@@ -129,6 +128,25 @@ class GatedLoop(_Loop):
         return dz, torch.cat([flat(before).t() @ flat(after) for before, after in halves], -1)
 
 
+class ResetAfterLoop(_Loop):
+    """`cells.ResetAfterCell`."""
+
+    name = "reset_after"
+
+    def forward(self, z: Tensor, U: Tensor, states: list[Tensor], mask: Tensor | None) -> Saved:
+        hs, z = buffer(states[0], len(z)), _copied(z)
+        a, back = torch.empty_like(z), torch.empty_like(hs[1:])
+        self._call("forward", hs, z, U.contiguous(), hs, a, back, _whole(mask))
+        return [hs, z, a, back]
+
+    def backward(self, grad: Tensor, U: Tensor, saved: Saved, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        (hs, z, a, back), H = saved, len(U) - 1
+        dz, dback, dh = torch.empty_like(z), torch.empty_like(back), torch.zeros_like(hs[0])
+        self._call("backward", hs, z, _turned(U[:H]), hs, a, back, _whole(mask), grad.contiguous(), dh, dback, dz)
+        before, halves = flat(hs[:-1]).t(), (flat(dz[..., : 2 * H]), flat(dback))
+        return dz, torch.cat([torch.cat([before @ each, each.sum(0, keepdim=True)]) for each in halves], -1)
+
+
 class LongLoop(_Loop):
     """`cells.LongCell`."""
 
@@ -147,7 +165,16 @@ class LongLoop(_Loop):
         return dz, flat(hs[:-1]).t() @ flat(dz)
 
 
-LOOPS: dict[str, type[Cell]] = {"SimpleRNN": SimpleLoop, "GRU": GatedLoop, "LSTM": LongLoop}
+LOOPS: dict[str, type[Cell]] = {
+    "SimpleRNN": SimpleLoop,
+    "GRU": GatedLoop,
+    "ResetAfterGRU": ResetAfterLoop,
+    "LSTM": LongLoop,
+}
+
+
+def _inside(inner_activation: str) -> str:
+    return "clip" if inner_activation in CLIPPED else inner_activation
 
 
 def _copied(z: Tensor) -> Tensor:

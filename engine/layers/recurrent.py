@@ -164,7 +164,7 @@ class Gated(OfVectors):
         drops = self.drops_of_states(x, run)
         written = drops is None and loops.by_hand(kind)
         if written:
-            U, b = loops.with_bias(U, b, fed_back) if kind.cell == "ResetAfterGRU" else (U, b)
+            U = loops.with_bias(U, fed_back) if kind.cell == "ResetAfterGRU" else U
             W, U, b = loops.folded(kind, W, U, b)
         z = self.projected(x, W, b, run)
         states = self.first_states(w, z[0, :, : self.output_dim])

@@ -2,8 +2,9 @@
  *
  * Sequences have their steps first: z and a are (steps, n, gates * H), hs and cs (steps + 1, n, H) with the state before
  * the first step in front, U is (H, gates * H) and its transpose V (gates * H, H), a mask (steps, n) or null. Gates lie
- * in the order r, z, h (GRU) and o, i, f, c (LSTM). A few samples at a time go through all steps, so that what they
- * touch stays in the cache; each sum is added in one order wherever a sample lies, so results do not depend on the batch.
+ * in the order r, z, h (GRU) and o, i, f, c (LSTM). U of a GRU whose reset gate acts after the product has that product's
+ * bias as one more row. A few samples at a time go through all steps, so that what they touch stays in the cache; each
+ * sum is added in one order wherever a sample lies, so results do not depend on the batch.
  */
 #include <stdint.h>
 #include <string.h>
@@ -215,6 +216,60 @@ void gru_backward(index steps, index n, index H, int phi, int sigma, const float
             slope(sigma, H, AT(z, t, i, G), gates, d);
         }
         product(rows, 2 * H, H, AT(dz, t, first, G), G, V, H, dh + first * H, H);
+    }
+}
+
+void reset_after_forward(index steps, index n, index H, int phi, int sigma, float *z, const float *U, float *hs,
+                         float *a, float *back, const uint8_t *mask) {
+    index G = 3 * H;
+    const float *restrict c = U + H * G;
+    BLOCKS(first, rows)
+    for (index t = 0; t < steps; t++) {
+        for (index i = first; i < first + rows; i++) {
+            float *restrict inner = AT(z, t, i, G);
+            EACH(2 * H, inner[j] += c[j]);
+            COPY(AT(back, t, i, H), c + 2 * H, H);
+        }
+        product(rows, H, 2 * H, AT(hs, t, first, H), H, U, G, AT(z, t, first, G), G);
+        product(rows, H, H, AT(hs, t, first, H), H, U + 2 * H, G, AT(back, t, first, H), H);
+        for (index i = first; i < first + rows; i++) {
+            float *restrict gates = AT(a, t, i, G), *restrict outer = AT(z, t, i, G) + 2 * H;
+            float *restrict after = AT(hs, t + 1, i, H);
+            const float *restrict h = AT(hs, t, i, H), *restrict fed = AT(back, t, i, H);
+            activate(sigma, 2 * H, AT(z, t, i, G), gates);
+            if (SKIPPED(t, i)) EACH(H, gates[H + j] = 1.0f);
+            EACH(H, outer[j] += gates[j] * fed[j]);
+            activate(phi, H, outer, gates + 2 * H);
+            EACH(H, after[j] = gates[H + j] * h[j] + (1.0f - gates[H + j]) * gates[2 * H + j]);
+        }
+    }
+}
+
+void reset_after_backward(index steps, index n, index H, int phi, int sigma, const float *z, const float *V,
+                          const float *hs, const float *a, const float *back, const uint8_t *mask, const float *grad,
+                          float *dh, float *dback, float *dz) {
+    index G = 3 * H;
+    BLOCKS(first, rows)
+    for (index t = steps; t-- > 0;) {
+        for (index i = first; i < first + rows; i++) {
+            float *restrict d = AT(dz, t, i, G), *restrict through = AT(dback, t, i, H), *restrict whole = dh + i * H;
+            const float *restrict g = AT(grad, t, i, H), *restrict gates = AT(a, t, i, G);
+            const float *restrict h = AT(hs, t, i, H), *restrict fed = AT(back, t, i, H);
+            EACH(H, whole[j] += g[j]);
+            if (SKIPPED(t, i)) {
+                memset(d, 0, G * sizeof(float));
+                memset(through, 0, H * sizeof(float));
+                continue;
+            }
+            EACH(H, d[H + j] = whole[j] * (h[j] - gates[2 * H + j]));
+            EACH(H, d[2 * H + j] = whole[j] * (1.0f - gates[H + j]));
+            EACH(H, whole[j] *= gates[H + j]);
+            slope(phi, H, AT(z, t, i, G) + 2 * H, gates + 2 * H, d + 2 * H);
+            EACH(H, (d[j] = d[2 * H + j] * fed[j], through[j] = d[2 * H + j] * gates[j]));
+            slope(sigma, 2 * H, AT(z, t, i, G), gates, d);
+        }
+        product(rows, 2 * H, H, AT(dz, t, first, G), G, V, H, dh + first * H, H);
+        product(rows, H, H, AT(dback, t, first, H), H, V + 2 * H * H, H, dh + first * H, H);
     }
 }
 

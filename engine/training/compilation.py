@@ -52,6 +52,8 @@ PATIENCE = 3.0
 MOST_STEPS = 5
 #: So many compiled steps are kept for later jobs of the same architecture.
 KEPT_FILES = 200
+#: What decides how a step rounds, among the engine's own files.
+SOURCES = (".py", ".c")
 
 
 @dataclass(frozen=True)
@@ -113,8 +115,9 @@ def steps_together(batches: int) -> int:
 def sources() -> str:
     """Digest the engine itself, so that no compiled step outlives the source that it was traced from."""
     sha256 = hashlib.sha256()
-    for path in sorted(Path(engine.__file__).parent.rglob("*.py")):
-        sha256.update(path.read_bytes())
+    for path in sorted(Path(engine.__file__).parent.rglob("*")):
+        if path.suffix in SOURCES:
+            sha256.update(path.read_bytes())
     return sha256.hexdigest()
 
 

@@ -12,12 +12,13 @@ from sqlalchemy import event
 from starlette.testclient import TestClient
 
 from api.main import create_app
-from core import attempts, leases
+from core import leases
 from core.blobs import attempt_key
 from core.database import migrate
 from core.settings import Settings
 from core.unit import reading
 from tests.api.processes import running
+from tests.writes import WRITES
 
 DEADLINE_SECONDS = 10.0
 HERE = "http://127.0.0.1:8000"
@@ -149,9 +150,7 @@ def worker(wiring):
 
         def write(self, call, claim, /, *arguments, **named):
             with wiring.sessions.begin() as session:
-                return getattr(leases if hasattr(leases, call) else attempts, call)(
-                    session, claim.job_id, claim.attempt, self.name, *arguments, **named
-                )
+                return WRITES[call](session, claim.job_id, claim.attempt, self.name, *arguments, **named)
 
         def leave(self, claim, name, content, format="npz", **more):
             key = attempt_key(claim.project_id, claim.job_id, claim.attempt, name)

@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 
 from core.database import db_now
 from core.keys import Keys
-from core.tables import WeightsFile, WeightsUpload
+from core.tables import JobWeights, WeightsFile, WeightsUpload
 from core.uploads import expire
 from tests.servers.seaweed import ON_S3, s3_url, seaweed, storage_url  # noqa: F401
 
@@ -151,6 +151,7 @@ def test_another_project_sees_nothing_of_an_upload(client, announce, problem, wi
     headers = {"Authorization": f"Bearer {secret}"}
     path = f"/v1/weights/{announced['id']}"
     problem(client.get(path, headers=headers), 404)
+    problem(client.delete(path, headers=headers), 404)
     problem(client.put(f"{path}/content", content=CONTENT, headers=headers), 404)
     problem(client.post(f"{path}/complete", headers=headers), 404)
 
@@ -169,6 +170,40 @@ def test_weights_that_never_came_are_given_up(announce, send, complete, problem,
 
     assert wiring.blobs.read(litter.blob) == CONTENT
     assert look(select(WeightsFile.id)) == look(select(WeightsUpload.weights_id)) == [early["id"]]
+
+
+def test_weights_are_deleted_with_their_bytes_before_and_after_these_have_come(
+    client, announce, send, complete, problem, stored
+):
+    for steps in ([], [send], [send, complete]):
+        announced = announce()
+        for step in steps:
+            step(announced["upload"], CONTENT) if step is send else step(announced)
+        path = f"/v1/weights/{announced['id']}"
+        assert client.delete(path).status_code == 204
+        problem(client.get(path), 404)
+        problem(client.delete(path), 404)
+        problem(complete(announced), 404)
+        assert stored() == []
+
+
+@pytest.mark.parametrize("storage_url", ["folder"], indirect=True)
+def test_weights_that_a_live_job_starts_from_stay_until_it_has_ended(client, job_body, problem):
+    weights_id = client.post("/v1/weights", files={"file": ("w", CONTENT)}).json()["id"]
+    job_id = client.post("/v1/jobs", json=job_body(weights={"id": weights_id})).json()["id"]
+
+    refusal = problem(client.delete(f"/v1/weights/{weights_id}"), 409)
+    assert (refusal["type"], refusal["job_id"]) == ("/problems/weights-in-use", job_id)
+
+    client.post(f"/v1/jobs/{job_id}/cancel")
+    assert client.delete(f"/v1/weights/{weights_id}").status_code == 204
+    problem(client.post("/v1/jobs", json=job_body(weights={"id": weights_id})), 422, "/weights/id")
+
+
+@pytest.mark.parametrize("storage_url", ["folder"], indirect=True)
+def test_a_job_that_takes_up_another_ones_weights_holds_no_file(trained, client, job_body, look):
+    assert client.post("/v1/jobs", json=job_body(weights={"job": trained})).status_code == 201
+    assert look(select(JobWeights)) == []
 
 
 PART = 5 * 2**20

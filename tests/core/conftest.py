@@ -3,12 +3,13 @@ import shutil
 import pytest
 from sqlalchemy import select, update
 
-from core import attempts, leases
+from core import leases
 from core.database import db_now, make_engine, make_sessions
 from core.ids import DEFAULT_PROJECT, new_id
 from core.jobs import Jobs
-from core.tables import Dataset, Job, Project
+from core.tables import Dataset, Job, Project, WeightsFile
 from tests.servers.postgres import clean_postgres, migrated_postgres, postgres_socket  # noqa: F401
+from tests.writes import WRITES
 
 WORKER = "worker-1"
 
@@ -58,6 +59,18 @@ def make_dataset(sessions):
 
 
 @pytest.fixture
+def make_weights(sessions):
+    def make_weights(project_id=DEFAULT_PROJECT):
+        row = WeightsFile(id=new_id("wts"), project_id=project_id, bytes=1, sha256="0", format="hdf5")
+        row.kernels, row.blob = "tensorflow", f"projects/{project_id}/weights/{row.id}"
+        with sessions.begin() as session:
+            session.add(row)
+        return row.id
+
+    return make_weights
+
+
+@pytest.fixture
 def other_project(sessions):
     with sessions.begin() as session:
         session.add(Project(id="prj_other", name="other"))
@@ -79,9 +92,7 @@ def write(sessions):
 
     def write(name, job_id, /, *arguments, attempt=1, worker=WORKER, **named):
         with sessions.begin() as session:
-            return getattr(leases if hasattr(leases, name) else attempts, name)(
-                session, job_id, attempt, worker, *arguments, **named
-            )
+            return WRITES[name](session, job_id, attempt, worker, *arguments, **named)
 
     return write
 

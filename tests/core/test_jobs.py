@@ -8,11 +8,10 @@ import pytest
 from sqlalchemy import select
 
 from core import attempts, leases
-from core.datasets import Datasets
-from core.errors import DatasetInUse, JobFinished, NotFound, StateConflict
+from core.errors import JobFinished, NotFound, StateConflict
 from core.ids import DEFAULT_PROJECT
 from core.jobs import Filters, Jobs
-from core.tables import Artifact, Checkpoint, Dataset, Event, Job, JobDataset, JobLabel
+from core.tables import Artifact, Checkpoint, Event, Job, JobLabel
 
 
 @pytest.fixture
@@ -303,49 +302,3 @@ def test_pages_of_several_states_are_cut_like_those_of_one(make_job, jobs, size)
             break
         assert len(page.items) == size
     assert seen == ids[4::-1]
-
-
-def test_a_dataset_a_live_job_needs_is_not_deleted(make_job, make_dataset, jobs, sessions, look):
-    dataset_id = make_dataset()
-    job_id = make_job(datasets=[dataset_id, dataset_id])
-
-    with pytest.raises(DatasetInUse, match=job_id), sessions.begin() as session:
-        Datasets(session, DEFAULT_PROJECT).remove(dataset_id)
-
-    jobs.cancel(job_id)
-    with sessions.begin() as session:
-        assert Datasets(session, DEFAULT_PROJECT).remove(dataset_id).endswith(dataset_id)
-    assert look(select(JobDataset)) == []
-
-
-def test_a_job_cannot_hold_a_dataset_of_another_project(make_job, make_dataset, other_project, look):
-    dataset_id = make_dataset(other_project)
-    with pytest.raises(NotFound):
-        make_job(datasets=[dataset_id])
-    assert look(select(Job)) == []
-
-
-def test_a_job_and_a_deletion_that_race_never_both_win(make_job, make_dataset, sessions, look):
-    for _ in range(6):
-        dataset_id = make_dataset()
-        start = threading.Barrier(2)
-
-        def submit(dataset_id=dataset_id, start=start):
-            start.wait()
-            try:
-                return make_job(datasets=[dataset_id])
-            except NotFound:
-                return None
-
-        def remove(dataset_id=dataset_id, start=start):
-            start.wait()
-            try:
-                with sessions.begin() as session:
-                    return Datasets(session, DEFAULT_PROJECT).remove(dataset_id)
-            except DatasetInUse:
-                return None
-
-        with ThreadPoolExecutor(2) as pool:
-            made, removed = pool.submit(submit), pool.submit(remove)
-            assert (made.result() is None) != (removed.result() is None)
-        assert len(look(select(Dataset).where(Dataset.id == dataset_id))) == (1 if made.result() else 0)

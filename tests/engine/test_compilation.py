@@ -40,6 +40,17 @@ def test_a_compiled_run_gives_the_eager_numbers(long, monkeypatch):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["loop.py", "layers/loop.c"])
+def test_what_another_source_has_made_is_not_gone_on_with(name, monkeypatch, tmp_path):
+    (tmp_path / "layers").mkdir()
+    (tmp_path / name).write_text("1")
+    monkeypatch.setattr(compilation.engine, "__file__", str(tmp_path / "__init__.py"))
+    digest = compilation.sources.__wrapped__  # not what is kept of our own
+    before = digest()
+    (tmp_path / name).write_text("2")
+    assert digest() != before
+
+
 @pytest.mark.parametrize("batches", [2, 7])
 def test_killed_and_resumed_a_compiled_run_ends_in_the_same_bits(long, tmp_path, batches):
     whole = mlp(**OPTIONS)

@@ -25,7 +25,8 @@ def tensors(cell, dtype=torch.float64):
 def by_loop(kind, x, *weights_states_mask):
     W, U, b, states, mask = weights_states_mask
     if kind.cell == "ResetAfterGRU":
-        U, b = with_bias(U, b[: len(b) // 2], b[len(b) // 2 :])
+        b, fed_back = b.chunk(2)
+        U = with_bias(U, fed_back)
     W, U, b = folded(kind, W, U, b)
     return recur(kind, x @ W + b, U, states, mask)
 
@@ -88,12 +89,14 @@ def test_a_slope_is_that_of_the_activation_at_ties_too(name):
     torch.testing.assert_close(ACTS[name].slope(z.detach(), out), slope)
 
 
-@pytest.mark.parametrize("bias", [-2.5, 2.5])
-def test_a_gate_at_the_bounds_of_hard_sigmoid_still_learns(bias):
+@pytest.mark.parametrize("upper", [False, True], ids=["lower", "upper"])
+@pytest.mark.parametrize(("inner", "bound"), [("hard_sigmoid", 2.5), ("keras3_hard_sigmoid", 3.0)])
+def test_a_gate_at_the_bounds_of_hard_sigmoid_still_learns(inner, bound, upper):
+    bias = bound if upper else -bound
     b = torch.full((4 * H,), bias, dtype=torch.float64, requires_grad=True)
     x, W, U = torch.ones(1, N, D).double(), torch.zeros(D, 4 * H).double(), torch.zeros(H, 4 * H).double()
     states = (torch.ones(N, H).double(), torch.ones(N, H).double())
-    kind = Kind("LSTM", "softplus", "hard_sigmoid")
+    kind = Kind("LSTM", "softplus", inner)
     ours, theirs = (
         torch.autograd.grad(run(kind, x, W, U, b, states, None)[0].sum(), b)[0] for run in (by_loop, by_steps)
     )

@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from engine.activations import ACTIVATIONS
-from engine.layers import native
-from engine.layers.loops import CELLS
+from engine.layers import loops, native
+from engine.layers.loops import CELLS, GATES
 
-GATES = {"SimpleRNN": 1, "GRU": 3, "LSTM": 4}
 STEPS = 5
 #: Sizes that fill whole tiles, leave some over, and are smaller than any.
 SIZES = [(16, 32), (21, 13), (1, 1), (37, 8)]
+ACTIVATIONS_AND_THOSE_INSIDE = [*((each, each) for each in native.ACTIVATIONS[:-1]), ("tanh", "keras3_hard_sigmoid")]
 BOUNDS = torch.tensor([-100.0, -2.5, -1.0, -1e-4, -0.0, 0.0, 1e-4, 0.7, 1.0, 2.5, 100.0])
 
 
@@ -22,8 +22,8 @@ def compiled():
 
 def drawn(cell, n, width):
     generator = torch.Generator().manual_seed(n)
-    wide = GATES[cell] * width
-    z, U = torch.randn(STEPS, n, wide, generator=generator), torch.randn(width, wide, generator=generator) / 4
+    wide, rows = GATES[cell] * width, width + (cell == "ResetAfterGRU")
+    z, U = torch.randn(STEPS, n, wide, generator=generator), torch.randn(rows, wide, generator=generator) / 4
     states = [torch.randn(n, width, generator=generator) for _ in range(2 if cell == "LSTM" else 1)]
     mask = torch.rand(STEPS, n, 1, generator=generator) > 0.3
     return z, U, states, mask, torch.randn(STEPS, n, width, generator=generator)
@@ -32,8 +32,8 @@ def drawn(cell, n, width):
 def both(cell, activation, inner, *drawn):
     z, U, states, mask, grad = drawn
     results = []
-    for loops in (native.LOOPS, CELLS):
-        loop = loops[cell](activation, inner)
+    for kinds in (native.LOOPS, CELLS):
+        loop = kinds[cell](activation, inner)
         saved = loop.forward(z, U, states, mask)
         results.append([*saved, *loop.backward(grad, U, saved, mask)])
     return zip(*results, strict=True)
@@ -61,11 +61,11 @@ def test_it_reads_tensors_however_they_lie_in_memory(cell):
         assert torch.equal(ours[0], theirs[0])
 
 
-@pytest.mark.parametrize("activation", native.ACTIVATIONS[:-1])
+@pytest.mark.parametrize(("activation", "inner"), ACTIVATIONS_AND_THOSE_INSIDE)
 @pytest.mark.parametrize("cell", sorted(GATES))
-def test_so_it_does_with_every_activation(cell, activation):
+def test_so_it_does_with_every_activation(cell, activation, inner):
     z, U, states, mask, grad = drawn(cell, 3, 4)
-    for ours, theirs in both(cell, activation, activation, z / 4, U, states, mask, grad):
+    for ours, theirs in both(cell, activation, inner, z / 4, U, states, mask, grad):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=2e-5)
 
 
@@ -104,10 +104,19 @@ def test_what_is_not_a_number_stays_so(cell):
 def test_only_what_it_is_made_for_goes_to_it():
     z, U = torch.zeros(3, 2, 4), torch.zeros(4, 4)
     assert native.usable("tanh", "hard_sigmoid", z, U)
+    assert native.usable("tanh", "keras3_hard_sigmoid", z, U)
+    assert not native.usable("keras3_hard_sigmoid", "sigmoid", z, U)
     assert not native.usable("softplus", "hard_sigmoid", z, U)
     assert not native.usable("tanh", "elu", z, U)
     assert not native.usable("tanh", "hard_sigmoid", z.double(), U.double())
     assert not native.usable("tanh", "hard_sigmoid", torch.zeros(1, 320_000, 4), U)
+
+
+@pytest.mark.parametrize("cell", sorted(GATES))
+def test_a_sequence_on_the_processor_goes_through_it(cell):
+    z, U, *_ = drawn(cell, 5, 3)
+    assert type(loops._cell(cell, "tanh", "sigmoid", z, U)) is native.LOOPS[cell]
+    assert type(loops._cell(cell, "tanh", "sigmoid", z.double(), U.double())) is CELLS[cell]
 
 
 @pytest.mark.parametrize("compiler", ["/bin/false", "/no/such/compiler"])

@@ -50,7 +50,7 @@ class Service:
             if isinstance(answer, Exception):
                 raise answer
             return answer
-        if request.url.path == "/v1/datasets":
+        if request.url.path in ("/v1/datasets", "/v1/weights"):
             return httpx.Response(201, json={"id": "ds_1", "upload": self.upload})
         if request.method == "PUT":
             return httpx.Response(200, headers={"ETag": f'"of-{request.content.decode()}"'})
@@ -133,6 +133,14 @@ def test_an_upload_that_cannot_be_ends_as_an_error_and_is_taken_back(answer, err
         client.upload(path)
     assert service.requests[-1].method == "DELETE"
     assert service.requests[-1].url.path == "/v1/datasets/ds_1"
+
+
+def test_weights_that_cannot_be_sent_are_taken_back_too(path):
+    service = Service(ONE)
+    service.answers["PUT", "/bucket/key"] = [httpx.Response(403, text="<Code>AccessDenied</Code>")]
+    with make_client(service) as client, pytest.raises(Refused, match="AccessDenied"):
+        client.upload_weights(path.rename(path.with_suffix(".h5")))
+    assert (service.requests[-1].method, service.requests[-1].url.path) == ("DELETE", "/v1/weights/ds_1")
 
 
 @pytest.mark.parametrize("base", [HERE, "https://behind-a-proxy.example"])
