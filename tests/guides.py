@@ -1,6 +1,7 @@
 """What is written in fences on the project's pages, and which test is given it.
 
-A test says which blocks it holds by `given`, and is handed their text; `tests/test_guides.py` finds the blocks that no test is handed.
+A test says by `given` or `walked` which blocks it holds, and is handed them; `tests/test_guides.py` finds those that no
+test is handed.
 """
 
 import os

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests import guides
+from tests import guides, walks
 
 CALL = re.compile(r"^@(given|walked)\(", re.MULTILINE)
 
@@ -27,9 +27,13 @@ def test_every_block_of_every_page_is_given_to_a_test():
 
 
 def test_the_pages_that_newcomers_read_are_among_those_that_are_looked_at():
-    assert {"README.md", "CONTRIBUTING.md", "docs/tutorial.md", "examples/README.md", "examples/digits/README.md"} <= set(
-        guides.pages()
-    )
+    assert {
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/tutorial.md",
+        "examples/README.md",
+        "examples/digits/README.md",
+    } <= set(guides.pages())
 
 
 @pytest.mark.parametrize("page", guides.pages())
@@ -49,3 +53,22 @@ def test_blocks_are_found_however_they_are_fenced(tmp_path, monkeypatch):
     guides.blocks_of.cache_clear()
     found = [(each.kind, each.section, each.line, each.text) for each in guides.blocks_of("page.md")]
     assert found == [("python", "One", 2, "a\n"), ("sh", "Two", 9, "  b\n  ```\n"), ("", "Two", 14, "```\nc\n")]
+
+
+@pytest.mark.parametrize(
+    ("shown", "printed"),
+    [
+        ("acc 0.95", "acc 0.7\n"),
+        ("acc 0.95", "loss 0.95\n"),
+        ("acc 0.95", "acc 0.95 and more\n"),
+        ("297 images", "197 images\n"),
+        ("first\nthen", "then\nfirst\n"),
+    ],
+)
+def test_what_is_shown_must_be_printed_nearly_and_in_its_order(shown, printed):
+    with pytest.raises(AssertionError, match="is not among"):
+        walks.compare(shown, printed)
+
+
+def test_what_is_shown_may_leave_out_lines_and_ids():
+    walks.compare("job_… done\nacc 0.95", "one\njob_01 done\ntwo\nacc 0.9432\n")
