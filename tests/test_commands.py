@@ -86,8 +86,9 @@ def test_the_digits_are_trained_as_their_page_says(guide, url, tmp_path):
     shutil.copytree((ROOT / guide.page).parent, folder)
     walks.equip(folder)
 
-    extras = re.findall(r"trainyard\[(.+?)\]", install)[0].split(",")
-    assert set(extras) <= set(PROJECT["project"]["optional-dependencies"])
+    project, extras = re.search(r"pip install '(.+?)\[(.+?)\]'", install).groups()
+    assert ((ROOT / guide.page).parent / project).resolve() == ROOT
+    assert set(extras.split(",")) <= set(PROJECT["project"]["optional-dependencies"])
     walks.paste(make_data, folder, url)
     _, *arguments = shlex.split(up, comments=True)
     own = UpCommand(folder / "yard", *_in(folder, arguments[1:]))
