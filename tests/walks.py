@@ -29,14 +29,14 @@ def equip(folder: Path) -> None:
         (place / name).chmod(0o755)
 
 
-def paste(script: str, folder: Path, url: str, **environment: str) -> str:
+def paste(script: str, folder: Path, url: str) -> str:
     """Paste into a shell that stops at the first thing that fails; return what it printed."""
     path = f"{folder / '.venv/bin'}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", "-euo", "pipefail"],
         input=script,
         cwd=folder,
-        env=os.environ | {"TRAINYARD_URL": url, "PYTHONPATH": str(ROOT), "PATH": path} | environment,
+        env=os.environ | {"TRAINYARD_URL": url, "PYTHONPATH": str(ROOT), "PATH": path, "COLUMNS": "80"},
         capture_output=True,
         text=True,
         timeout=300,
