@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Metric = Callable[["Tensor", "Tensor"], "Tensor"]
-METRICS: Registry[Metric] = Registry("metric")
+#: What `accuracy` may be written as: which one that is depends on the loss and the output.
+ACCURACY = ("accuracy", "acc")
+METRICS: Registry[Metric] = Registry("metric", beside=ACCURACY)
 
 
 @METRICS.register("binary_accuracy")
@@ -104,10 +106,6 @@ def matthews_correlation(t: Tensor, p: Tensor) -> Tensor:
     fp, fn = ((1 - t) * p).sum(), (t * (1 - p)).sum()
     root = ((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)).clamp(min=0.0).sqrt()
     return (tp * tn - fp * fn) / (root + EPSILON)
-
-
-#: What `accuracy` may be written as.
-ACCURACY = ("accuracy", "acc")
 
 
 def accuracy_for(loss: object, output_shape: Shape) -> Metric:

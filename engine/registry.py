@@ -16,10 +16,11 @@ class Registry(Generic[T]):
 
     Args:
         kind: The noun used in refusals, such as `"optimizer"`.
+        beside: Names that are taken too, though nothing is registered under them; refusals may suggest them.
     """
 
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
+    def __init__(self, kind: str, beside: tuple[str, ...] = ()) -> None:
+        self.kind, self._beside = kind, beside
         self._items: dict[str, T] = {}
         self._names: dict[int, str] = {}
 
@@ -39,7 +40,7 @@ class Registry(Generic[T]):
     def __getitem__(self, name: str) -> T:
         if name in self._items:
             return self._items[name]
-        close = get_close_matches(name[:100], self._items, n=1)
+        close = get_close_matches(name[:100], (*self._items, *self._beside), n=1)
         hint = f" Did you mean {close[0]!r}?" if close else f" There are: {', '.join(self)}."
         raise UnknownName(f"There is no {self.kind} named {shown(name)}.{hint}")
 

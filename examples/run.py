@@ -23,15 +23,20 @@ NAMES = sorted(path.parent.name for path in HERE.glob("*/data.py"))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("name", choices=NAMES)
-    parser.add_argument("--epochs", type=int, help="in place of the job's own")
-    parser.add_argument("--data", type=Path, help="a data file made before")
-    asked = parser.parse_args()
+    asked = parser().parse_args()
     console = Console()
     with yard(console) as url, Client(url) as client:
         state = run(client, console, asked.name, asked.data or data_of(asked.name), asked.epochs)
     raise SystemExit(state != "succeeded")
+
+
+def parser() -> argparse.ArgumentParser:
+    """What may be asked for."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("name", choices=NAMES)
+    parser.add_argument("--epochs", type=int, help="in place of the job's own")
+    parser.add_argument("--data", type=Path, help="a data file made before")
+    return parser
 
 
 @contextmanager

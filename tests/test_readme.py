@@ -1,57 +1,51 @@
-"""The README's walk, pasted into a shell."""
+"""The README's walk, pasted into a shell, and its program."""
 
-import json
-import os
-import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from tests import walks
+from tests.guides import ROOT, given
 from tests.trainyard.yards import UpCommand
 
-ROOT = Path(__file__).parent.parent
 
-
-@pytest.fixture
-def url(tmp_path):
-    up = UpCommand(tmp_path / "yard")
+@pytest.fixture(scope="module")
+def url(tmp_path_factory):
+    up = UpCommand(tmp_path_factory.mktemp("readme") / "yard")
     yield up.url
     up.end()
 
 
-def test_the_curl_walk_works_when_pasted_line_by_line(url, tmp_path):
-    (walk,) = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+@pytest.fixture
+def folder(tmp_path):
+    """Where the reader stands after `make run`."""
+    walks.equip(tmp_path)
     digits = tmp_path / ".trainyard" / "digits.npz"
     digits.parent.mkdir()
     subprocess.run([sys.executable, ROOT / "examples/digits/data.py", digits], check=True)
-
-    pasted = subprocess.run(
-        ["bash"],
-        input=walk,
-        cwd=tmp_path,
-        env=os.environ | {"TRAINYARD_URL": url},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=True,
-    )
-
-    assert pasted.stderr == ""
-    answers = list(decoded(pasted.stdout))
-    assert set(answers[0]["arrays"]) >= {"x_train", "y_train", "x_test", "y_test"}
-    metrics = next(each for each in answers if "series" in each)
-    assert len(metrics["series"]["val_acc"]) == 20
-    assert metrics["series"]["val_acc"][-1] > 0.9
-    assert len(answers[-1]["y"][0]) == 10
-    assert (tmp_path / "weights.h5").read_bytes()[:4] == b"\x89HDF"
+    return tmp_path
 
 
-def decoded(text):
-    """Read JSON documents that stand one after the other."""
-    decoder, rest = json.JSONDecoder(), text.lstrip()
-    while rest:
-        value, end = decoder.raw_decode(rest)
-        yield value
-        rest = rest[end:].lstrip()
+@given("README.md", kind="bash")
+def test_the_curl_walk_works_when_pasted_and_when_it_is_pasted_again(guide, url, folder):
+    for _ in range(2):
+        answers = list(walks.documents(walks.paste(guide.text, folder, url)))
+        assert set(answers[0]["arrays"]) >= {"x_train", "y_train", "x_test", "y_test"}
+        metrics = next(each for each in answers if "series" in each)
+        assert len(metrics["series"]["val_acc"]) == 20
+        assert metrics["series"]["val_acc"][-1] > 0.9
+        assert len(answers[-1]["y"][0]) == 10
+        assert (folder / "weights.h5").read_bytes()[:4] == b"\x89HDF"
+
+
+@given("README.md", kind="bash")
+def test_the_curl_walk_says_what_is_wrong_and_ends_when_a_job_is_refused(guide, url, folder):
+    with pytest.raises(AssertionError, match="There is no metric named 'accuracies'"):
+        walks.paste(guide.text.replace('"accuracy"', '"accuracies"'), folder, url)
+
+
+@given("README.md", kind="python")
+def test_the_program_trains(guide, url, folder):
+    (folder / "readme.py").write_text(guide.text)
+    assert "epoch 20/20" in walks.paste(".venv/bin/python readme.py", folder, url)

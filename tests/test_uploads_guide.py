@@ -1,13 +1,13 @@
 """The examples of docs/uploads.md, run as they stand against a gateway and both kinds of storage."""
 
 import hashlib
+import json
 import os
 import re
 import shutil
 import subprocess
 import threading
 import time
-from pathlib import Path
 
 import httpx
 import numpy as np
@@ -23,24 +23,16 @@ from core.keys import Keys
 from core.settings import Settings
 from core.tables import Artifact, Dataset, Job, WeightsFile
 from core.unit import reading
+from tests.guides import ROOT, given
 from tests.servers.process import free_ports
 from tests.servers.seaweed import ON_S3, s3_url, seaweed, storage_url  # noqa: F401
 from trainyard.http import Client
 
-GUIDE = Path(__file__).parent.parent / "docs" / "uploads.md"
+GUIDE = "docs/uploads.md"
 PART = 5 * 2**20
 NEEDED = [tool for tool in ("bash", "curl", "jq", "split") if shutil.which(tool) is None]
 
 pytestmark = pytest.mark.skipif(bool(NEEDED), reason=f"needs {NEEDED}")
-
-
-def examples():
-    """The shell blocks of each section."""
-    found = {}
-    for section in GUIDE.read_text().split("\n## ")[1:]:
-        title = section.partition("\n")[0]
-        found[title] = "\n".join(re.findall(r"```sh\n(.*?)```", section, re.DOTALL))
-    return found
 
 
 @pytest.fixture
@@ -114,13 +106,15 @@ def datasets(wiring):
         return [(row.name, row.state, wiring.blobs.read(row.blob)) for row in session.scalars(select(Dataset))]
 
 
-def test_a_small_file_goes_in_one_request(wiring, environment, folder):
-    run(examples()["In one request"], folder, **environment)
+@given(GUIDE, kind="sh", section="In one request")
+def test_a_small_file_goes_in_one_request(guide, wiring, environment, folder):
+    run(guide.text, folder, **environment)
     assert datasets(wiring) == [("digits", "ready", (folder / "digits.npz").read_bytes())]
 
 
-def test_a_file_is_announced_sent_and_completed(wiring, environment, folder):
-    script = examples()["Past the gateway: announce, send, complete"]
+@given(GUIDE, kind="sh", section="Past the gateway: announce, send, complete")
+def test_a_file_is_announced_sent_and_completed(guide, wiring, environment, folder):
+    script = guide.text
     if wiring.bucket is None:
         # As the text says: the URL is the gateway's own, so the key goes with the file.
         script = script.replace("-T digits.npz", '-T digits.npz -H "Authorization: Bearer $TRAINYARD_API_KEY"')
@@ -128,8 +122,22 @@ def test_a_file_is_announced_sent_and_completed(wiring, environment, folder):
     assert datasets(wiring) == [("digits", "ready", (folder / "digits.npz").read_bytes())]
 
 
-def test_weights_go_the_same_way(wiring, environment, folder):
-    script = examples()["Weights, the same way"]
+@given(GUIDE, kind="json")
+def test_the_answer_to_an_announcement_has_the_members_that_the_guide_shows(guide, wiring, environment, folder):
+    shown = json.loads(guide.text)
+    asked = {"name": "digits", "format": "npz", "bytes": (folder / "digits.npz").stat().st_size}
+    headers = {"Authorization": f"Bearer {environment['TRAINYARD_API_KEY']}"}
+    answer = httpx.post(f"{environment['TRAINYARD_URL']}/v1/datasets", json=asked, headers=headers).json()
+
+    assert answer["state"] == "awaiting_upload"
+    assert set(shown["upload"]) <= set(answer["upload"])
+    assert answer["upload"]["method"] == shown["upload"]["method"]
+    assert set(answer["upload"]["headers"]) == (set(shown["upload"]["headers"]) if wiring.bucket else set())
+
+
+@given(GUIDE, kind="sh", section="Weights, the same way")
+def test_weights_go_the_same_way(guide, wiring, environment, folder):
+    script = guide.text
     if wiring.bucket is None:
         script = script.replace("-T start.", '-H "Authorization: Bearer $TRAINYARD_API_KEY" -T start.')
     run(script, folder, **environment)
@@ -139,15 +147,17 @@ def test_weights_go_the_same_way(wiring, environment, folder):
     assert wiring.blobs.read(row.blob) == (folder / "start.safetensors").read_bytes()
 
 
+@given(GUIDE, kind="sh", section="In parts")
 @pytest.mark.parametrize("storage_url", [pytest.param("s3", marks=ON_S3)], indirect=True)
-def test_a_large_file_goes_in_parts(wiring, environment, folder):
-    run(examples()["In parts"], folder, **environment)
+def test_a_large_file_goes_in_parts(guide, wiring, environment, folder):
+    run(guide.text, folder, **environment)
     assert datasets(wiring) == [("large", "ready", (folder / "large.npz").read_bytes())]
     assert sorted(path.name for path in folder.glob("part-*")) == ["part-0001", "part-0002"]
 
 
-def test_results_are_downloaded(environment, folder, job):
-    run(examples()["Downloads"], folder, JOB=job, **environment)
+@given(GUIDE, kind="sh", section="Downloads")
+def test_results_are_downloaded(guide, environment, folder, job):
+    run(guide.text, folder, JOB=job, **environment)
     assert (folder / "weights.h5").read_bytes() == b"weights"
 
 
@@ -168,7 +178,9 @@ def test_the_client_does_all_of_it_by_itself(wiring, environment, folder, job, m
 
 
 def test_the_settings_in_the_guide_are_the_settings_there_are():
-    named = set(re.findall(r"`TRAINYARD_(STORAGE\w*|UPLOAD\w*|DOWNLOAD\w*|ORPHAN\w*|SWEEP\w*)`", GUIDE.read_text()))
+    named = set(
+        re.findall(r"`TRAINYARD_(STORAGE\w*|UPLOAD\w*|DOWNLOAD\w*|ORPHAN\w*|SWEEP\w*)`", (ROOT / GUIDE).read_text())
+    )
     ours = {name.upper() for name in Settings.model_fields}
     assert named == {name for name in ours if name.startswith(("STORAGE", "UPLOAD", "DOWNLOAD", "ORPHAN", "SWEEP"))}
 

@@ -25,6 +25,9 @@ Json = Mapping[str, Any]
 #: What stands first when there is room for few numbers.
 _FIRST = ("loss", "acc", "val_loss", "val_acc")
 
+#: From how many columns on a terminal has room for the bar, and for the speed, beside four numbers.
+_WITH_BAR, _WITH_SPEED = 105, 135
+
 STYLES = {
     "queued": "yellow",
     "running": "cyan",
@@ -54,15 +57,12 @@ class TrainingBar:
     """One line that follows a job: epoch, numbers, speed, time left."""
 
     def __init__(self, console: Console) -> None:
-        self._bars = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[numbers]}"),
-            TextColumn("{task.fields[speed]}", style="dim"),
-            console=console,
-        )
+        # Where there is no room for all, the numbers are what is looked at; rich would cut a piece off each column.
+        bar = [BarColumn(bar_width=24)] if console.width >= _WITH_BAR else []
+        rate = [TextColumn("{task.fields[speed]}", style="dim")] if console.width >= _WITH_SPEED else []
+        said = TextColumn("{task.fields[numbers]}")
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), *bar, TaskProgressColumn(), said, *rate)
+        self._bars = Progress(*columns, console=console)
         self._task = self._bars.add_task("queued", total=1.0, numbers="", speed="")
 
     def __enter__(self) -> Self:

@@ -81,6 +81,7 @@ def test_s35_fit_and_evaluate_need_a_compiled_model_and_predict_does_not():
         ({"model": None}, BadModel, "/model", "needs a model"),
         ({"compile": {"optimizer": "sgd"}}, BadArgument, "/compile/loss", "needs `loss`"),
         ({"compile": COMPILE | {"loss": "mes"}}, UnknownName, "/compile/loss", "Did you mean 'mse'"),
+        ({"compile": COMPILE | {"metrics": ["accuracey"]}}, UnknownName, "/compile/metrics/0", "mean 'accuracy'"),
         ({"compile": COMPILE | {"optimizer": "RMSProp"}}, UnknownName, "/compile/optimizer", "Did you mean 'RMSprop'"),
         ({"compile": COMPILE | {"metrics": "accuracy"}}, BadArgument, "/compile/metrics", "list of metrics"),
         ({"compile": COMPILE | {"metrics": ["acuracy"]}}, UnknownName, "/compile/metrics/0", "There is no metric"),

@@ -57,6 +57,22 @@ def test_the_bar_draws_a_whole_run():
     assert "100%" in drawn
 
 
+@pytest.mark.parametrize("width", [80, 105, 135])
+def test_the_numbers_are_whole_however_narrow_the_terminal_is(width):
+    console = Console(file=io.StringIO(), width=width)
+    metrics = {"loss": 0.25, "acc": 0.925, "val_loss": 0.1113, "val_acc": 0.975}
+    with TrainingBar(console) as bar:
+        bar.show(
+            running(epoch=99, nb_epoch=100, fraction=1.0, samples_per_second=53_163, eta_seconds=3)
+            | {"metrics": metrics}
+        )
+
+    drawn = console.file.getvalue()
+    assert "epoch 100/100" in drawn
+    assert "100% loss 0.2500  acc 0.9250  val_loss 0.1113  val_acc 0.9750" in drawn
+    assert ("53,163 samples/s  ETA 0:00:03" in drawn) == (width == 135)
+
+
 def test_moving_bytes_are_counted():
     console = Console(file=io.StringIO(), force_terminal=True, width=80)
     with moving(console, "Uploading [x].npz", 100) as moved:
