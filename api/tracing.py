@@ -1,4 +1,4 @@
-"""OpenTelemetry, where an operator has installed `trainyard[telemetry]` and set OTEL_EXPORTER_OTLP_ENDPOINT."""
+"""OpenTelemetry, where an operator has installed the extra `telemetry` and set OTEL_EXPORTER_OTLP_ENDPOINT."""
 
 import os
 from importlib.util import find_spec

@@ -75,8 +75,8 @@ class Missing(TrainyardError):
         self, package: str | None, use: str = "This command runs the service itself", extra: str = "worker"
     ) -> None:
         super().__init__(
-            f"{use} and needs {package or 'its packages'}, which is not installed here. Install it with: "
-            f"pip install 'trainyard[{extra}]'"
+            f"{use} and needs {package or 'its packages'}, which is not installed here. In Trainyard's "
+            f"own folder, install it with: pip install '.[{extra}]'"
         )
 
 

@@ -293,7 +293,7 @@ class Sequential(Built):
     def to_torch(self) -> Module:
         """Return the model, with the weights as they now are, as a `torch.nn.Module` of its own.
 
-        It computes here as the service does when it predicts, and needs `trainyard[torch]`. Its
+        It computes here as the service does when it predicts, and needs the extra `torch`. Its
         parameters are called `layer/weight`.
 
         Raises:

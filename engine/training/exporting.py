@@ -43,8 +43,8 @@ def check(exports: list[str]) -> None:
     missing = [name for name in NEEDED if find_spec(name) is None]
     if "onnx" in exports and missing:
         raise Unavailable(
-            f"This worker cannot write ONNX: it lacks {', '.join(missing)}. Install trainyard[onnx] there, or leave "
-            "onnx out of `exports`.",
+            f"This worker cannot write ONNX: it lacks {', '.join(missing)}. Install Trainyard with its extra `onnx` "
+            "there, or leave onnx out of `exports`.",
             "/exports",
         )
 

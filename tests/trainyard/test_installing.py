@@ -39,7 +39,7 @@ assert next(generator.flow(numpy.ones((2, 4, 4, 3)))).shape == (2, 4, 4, 3)
 try:
     model.to_torch()
 except Missing as error:
-    assert "needs torch" in str(error) and "pip install 'trainyard[torch]'" in str(error)
+    assert "needs torch" in str(error) and "pip install '.[torch]'" in str(error)
 else:
     raise AssertionError("a module was made without torch")
 assert not set(SERVICE) & {name.partition(".")[0] for name in sys.modules}, "something of the service came along"

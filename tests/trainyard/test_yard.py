@@ -272,7 +272,7 @@ def test_a_missing_service_says_what_to_install(tmp_path, monkeypatch):
     result = CliRunner().invoke(cli.app, ["up", "--data", str(tmp_path)])
 
     assert result.exit_code == 1
-    assert "pip install 'trainyard[worker]'" in result.output
+    assert "pip install '.[worker]'" in result.output
 
 
 def test_the_example_is_a_job_the_service_accepts(client, tmp_path):

@@ -55,7 +55,7 @@ def test_a_worker_that_cannot_write_onnx_says_so_before_it_trains(run, make_job,
     run()
     job = read(job_id)
     assert (job.state, job.reason, job.error["pointer"]) == ("failed", "unavailable", "/exports")
-    assert "lacks a_package_that_is_not_there. Install trainyard[onnx] there" in job.error["detail"]
+    assert "lacks a_package_that_is_not_there. Install Trainyard with its extra `onnx` there" in job.error["detail"]
     assert job.error["retryable"] is False
     assert read(job_id, "epochs") == []
 
