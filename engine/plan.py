@@ -191,7 +191,9 @@ class _Reading:
     def check_session(self, *parts: Description | None) -> None:
         for name, part in zip(("fit", "evaluate", "predict"), parts, strict=True):
             if part is not None:
-                raise BadArgument(f"A session is sent its steps one by one: leave out `{name}`, or `session`.", f"/{name}")
+                raise BadArgument(
+                    f"A session is sent its steps one by one: leave out `{name}`, or `session`.", f"/{name}"
+                )
 
     def check_fit(self, fit: Fit) -> None:
         if fit.nb_epoch > self.limits.max_epochs:
