@@ -21,7 +21,7 @@ from tests.chaos.jobs import JOBS, SESSION, SHARES, steps
 #: After so long without a proper answer a caller gives up, and the run has failed.
 PATIENCE_SECONDS = 120.0
 JSON = {"Content-Type": "application/json"}
-#: So many send a session its steps, all of them the same; one of them lets it rest in its middle.
+#: So many send a session its steps, all of them the same; in the middle they let it rest.
 ATTENDANTS = 2
 REST_SECONDS = 1.5
 
@@ -132,7 +132,7 @@ class Callers:
         """Send a session its steps, each request until it is done; `number` says which gateway is asked first."""
         requests, first = steps(), 1
         for index, request in enumerate(requests):
-            if number == 0 and index == len(requests) // 2:
+            if index == len(requests) // 2:
                 time.sleep(REST_SECONDS)
             if not self._do(job_id, {"first": first, "steps": request}, number + index):
                 return
