@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
+from core import stepping
 from core.database import db_now
 from core.events import record, touch
 from core.fence import mine, write
@@ -97,10 +98,13 @@ def checkpointed(
     session.merge(row)
     record(session, job, "checkpoint", {"step": step, "epoch": epoch, "bytes": bytes})
     session.flush()
-    gone = checkpoints(session, job_id)[max(keep, 1) :]
+    found, keep = checkpoints(session, job_id), max(keep, 1)
+    kept, gone = found[:keep], found[keep:]
     for old in gone:
         session.delete(old)
     session.flush()
+    if job.steps_sent and len(kept) == keep:
+        stepping.covered(session, job, min(row.step for row in kept))
     return sorted(old.blob for old in gone)
 
 

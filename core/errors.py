@@ -6,6 +6,7 @@ ServiceError
 │   ├── JobFinished
 │   ├── DatasetInUse
 │   ├── WeightsInUse
+│   ├── StepConflict
 │   └── UploadIncomplete
 ├── Unauthenticated         401
 ├── Forbidden               403
@@ -13,6 +14,7 @@ ServiceError
 │   ├── BadPage
 │   └── BadUpload
 ├── UploadExpired           410
+├── StepsGone               410
 ├── PayloadTooLarge         413
 ├── UnsupportedFormat       415
 ├── RangeRefused            416
@@ -23,6 +25,7 @@ ServiceError
 │   ├── KeyReused
 │   └── RunRefused
 ├── KeyInFlight             409
+├── TooManySteps            429
 ├── WaitedTooLong           503
 ├── Unavailable             503
 └── LostLease               409   never reaches a client: the attempt that hears it stops
@@ -87,6 +90,13 @@ class WeightsInUse(StateConflict):
     title = "A live job uses the weights"
 
 
+class StepConflict(StateConflict):
+    """A step of that number is another one, or the steps before it are missing; `next` is the next number."""
+
+    type = "step-conflict"
+    title = "The step has another number"
+
+
 class UploadIncomplete(StateConflict):
     """The storage does not have all of an announced upload yet."""
 
@@ -139,6 +149,23 @@ class UploadExpired(ServiceError):
     type = "upload-expired"
     title = "The upload is over"
     status = 410
+
+
+class StepsGone(ServiceError):
+    """What came of old steps of a session is not kept; `oldest` is the first that is."""
+
+    type = "steps-gone"
+    title = "The steps are no longer kept"
+    status = 410
+
+
+class TooManySteps(ServiceError):
+    """As much waits in a session as may."""
+
+    type = "too-many-steps"
+    title = "Too much waits in the session"
+    status = 429
+    headers = {"Retry-After": "1"}
 
 
 class PayloadTooLarge(ServiceError):

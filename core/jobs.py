@@ -16,7 +16,7 @@ from core.files import Files
 from core.leases import TRAINING
 from core.models import Weights
 from core.pages import Cursor, Page, cut, merged
-from core.tables import Artifact, Attempt, Checkpoint, Epoch, Event, Job, JobLabel, JobState
+from core.tables import SESSION_IDLE, Artifact, Attempt, Checkpoint, Epoch, Event, Job, JobLabel, JobState
 
 WAITING = frozenset({JobState.QUEUED, JobState.PAUSED})
 
@@ -118,7 +118,7 @@ class Jobs:
         """
         job = self._live(job_id, "paused")
         self._refuse_cancelling(job, "paused")
-        if job.state == JobState.QUEUED:
+        if job.state == JobState.QUEUED or (job.state == JobState.PAUSED and job.reason == SESSION_IDLE):
             job.wish = None
             move(self.session, job, JobState.PAUSED, "paused_by_user")
         elif job.state == JobState.RUNNING:

@@ -13,7 +13,7 @@ from tests import walks
 from tests.guides import ROOT, blocks_of, given
 from tests.trainyard.yards import UpCommand
 
-PAGES = tuple(f"docs/{page}.md" for page in ("several-inputs", "stateful", "custom-metrics", "resume"))
+PAGES = tuple(f"docs/{page}.md" for page in ("several-inputs", "stateful", "sessions", "custom-metrics", "resume"))
 
 pytestmark = pytest.mark.xdist_group("howtos")
 

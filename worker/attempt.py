@@ -16,6 +16,7 @@ from core.blobs import Blobs
 from core.errors import LostLease
 from core.leases import TRAINING
 from core.settings import Settings
+from core.stepping import Did
 from core.tables import JobState
 from engine.limits import Limits
 from engine.plan import Plan
@@ -29,7 +30,8 @@ from worker.patience import Patience
 from worker.protocol import EPOCHS, Assignment
 from worker.receipt import RECEIPT, fidelity, receipt
 from worker.restoring import restore
-from worker.results import FORMATS, SAVED, leave, leave_predictions, write_json
+from worker.results import FORMATS, SAVED, STATES, leave, leave_predictions, write_json
+from worker.session import Sitting
 from worker.usage import Usage
 
 log = logging.getLogger(__name__)
@@ -83,6 +85,7 @@ class Attempt:
         self._stop_after: int | None = None
         self._reason: str | None = None
         self._next_report = 0.0
+        self._reported: int | None = None
         self._next_checkpoint = self._started + self._every_seconds
         self._warned_of_storage = False
         self._epoch_began = self._started
@@ -134,12 +137,15 @@ class Attempt:
         self._epoch_began = time.monotonic()
         if training.steps and not training.done:
             self._stop_if_due(training, training.epoch - 1)
+        closed = self._attend(training) if plan.session else None
         training.fit(self)
         if plan.fit and self._stop_after is not None and training.epoch < plan.fit.nb_epoch:
             self._reason = "stopped_by_user"
         evaluation = training.evaluate(self) if plan.evaluate else None
         predictions = training.predict(self) if plan.predict else None
         self._keep_results(training, predictions)
+        if closed is not None:
+            self._journal.did(closed)
         return evaluation
 
     def _inspect(self, weights: dict[str, Any]) -> None:
@@ -148,6 +154,9 @@ class Attempt:
         found = saved.read(path, self._tools.limits)
         self._store(SAVED, lambda path: write_json(path, found.to_json()))
 
+    def _attend(self, training: Training) -> Did:
+        return Sitting(training, self._journal, self, self._inputs.describe, self._tools.limits).run()
+
     # What the engine tells its watcher.
 
     def batch(self) -> None:
@@ -155,10 +164,11 @@ class Attempt:
         now = time.monotonic()
         if self._stop.is_set():
             self._leave(Leave(JobState.QUEUED, "worker_stopped"))
-        if now >= self._next_report and self._training:
-            self._report(self._training, now)
-        if now >= self._next_checkpoint and self._training:
-            self._checkpoint(self._training)
+        training = self._training
+        if training and now >= self._next_report and self._has_moved(training, self._reported):
+            self._report(training, now)
+        if training and now >= self._next_checkpoint and self._has_moved(training, self._journal.kept):
+            self._checkpoint(training)
 
     def epoch(self, epoch: int, logs: dict[str, float]) -> None:
         """Keep an epoch's numbers, and its state where the caller wants it."""
@@ -181,6 +191,25 @@ class Attempt:
         """Tell the caller something that is odd but no failure."""
         self._journal.event("warning", {"detail": message})
 
+    # What a session asks besides.
+
+    def between(self, wish: str | None) -> None:
+        """Do what is to be done between two steps; where none follows, a report would say nothing new."""
+        self._check_time(time.monotonic())
+        self._obey(wish)
+        self.batch()
+
+    def rest(self, reason: str) -> None:
+        """Leave until there is something to do."""
+        if self._training:
+            self._report(self._training, time.monotonic())
+        self._leave(Leave(JobState.PAUSED, reason))
+
+    @staticmethod
+    def _has_moved(training: Training, since: int | None) -> bool:
+        """Tell whether there is something new: always, but in a session that has been sent no step."""
+        return training.plan.session is None or training.number != since
+
     # How an attempt begins, goes on and ends.
 
     def _begin(self, training: Training) -> None:
@@ -192,6 +221,8 @@ class Attempt:
             training.load_weights(path, kernels=kernels, by_name=by_name, into=into)
             if remembered := self._inputs.optimizer(weights):
                 training.load_optimizer(remembered, kernels)
+            if weights.get("states"):
+                training.load_states(self._inputs.artifact(weights["job"], STATES))
 
     def _report(self, training: Training, now: float) -> None:
         progress = training.progress
@@ -201,11 +232,14 @@ class Attempt:
         metrics = self._logs | progress.metrics
         told = self._meter.read(progress) | {"resources": self._usage.read()}
         wish = self._journal.report(told, metrics, fidelity(training))
-        self._next_report = now + _REPORT_SECONDS
+        self._next_report, self._reported = now + _REPORT_SECONDS, progress.step
+        self._check_time(now)
+        self._obey(wish)
+
+    def _check_time(self, now: float) -> None:
         limit = self._assignment.limit_seconds
         if limit is not None and now - self._started > limit:
             raise Leave(JobState.FAILED, "time_limit", failures.time_limit(limit))
-        self._obey(wish)
 
     def _obey(self, wish: str | None) -> None:
         if wish == "cancel":

@@ -22,6 +22,7 @@ class StartIn(Strict):
     into: str | None = None
     optimizer: bool = Field(default=False, description="Whether the optimizer there goes on.")
     optimizer_of: str | None = Field(default=None, description="The job whose optimizer goes on, with these weights.")
+    states: bool = Field(default=False, description="Whether stateful layers begin with what those there remembered.")
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -31,6 +32,8 @@ class StartIn(Strict):
             raise ValueError('Give either "optimizer" (that of the weights\' source) or "optimizer_of", and not both.')
         if self.has_optimizer and self.into is not None:
             raise ValueError('The state of an optimizer is that of a whole model: leave it out, or leave out "into".')
+        if self.states and self.into is not None:
+            raise ValueError('The states of layers are those of a whole model: leave out "states" or "into".')
         return self
 
     @property
@@ -54,7 +57,7 @@ class JobLimitsIn(Strict):
 
 
 class JobIn(Strict):
-    """A job; `model`, `compile`, `fit`, `evaluate` and `predict` are in Keras 1's words."""
+    """A job; `model`, `compile`, `fit`, `evaluate` and `predict` are in Keras 1's words; a `session` is sent steps."""
 
     name: Name | None = None
     labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, max_length=20)
@@ -65,6 +68,7 @@ class JobIn(Strict):
     fit: Part = None
     evaluate: Part = None
     predict: Part = None
+    session: Part = None
     dim_ordering: str | None = None
     checkpoint: CheckpointIn | None = None
     limits: JobLimitsIn | None = None
@@ -72,8 +76,8 @@ class JobIn(Strict):
 
     @model_validator(mode="after")
     def _something_to_do(self) -> Self:
-        if self.fit is None and self.evaluate is None and self.predict is None:
-            raise ValueError("Give at least one of fit, evaluate and predict: there is nothing to do.")
+        if not any(part is not None for part in (self.fit, self.evaluate, self.predict, self.session)):
+            raise ValueError("Give at least one of fit, evaluate and predict, or session: there is nothing to do.")
         return self
 
 
