@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from trainyard.history import History
 from trainyard.http import Client
 from trainyard.keeping import Kept
 from trainyard.placed import PlacedLayer
+
+if TYPE_CHECKING:
+    from trainyard.steps import Steps
 
 
 class Built:
@@ -45,8 +48,11 @@ class Built:
         self.seed = int(np.random.randint(2**32, dtype=np.uint64))  # as in Keras 1
         self.kept = Kept()
         self.fits = 0
-        self.remembers = False
+        #: How often it was compiled: each time begins with a new optimizer.
+        self.compilations = 0
         self.trained_compile: Json | None = None
+        #: Its open session, or the last one that it had.
+        self.steps: Steps | None = None
         self.described_layers: list[Layer] = []
         self._client = client
         self._compiled: Compile | None = None
@@ -203,7 +209,13 @@ class Built:
             metrics = [each for given in metrics.values() for each in (given if isinstance(given, list) else [given])]
         given: Any = metrics or None
         self._compiled = Compile(optimizer, loss, given, sample_weight_mode)
+        self.compilations += 1
         self.kept = replace(self.kept, goes_on=False)
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether `compile` has been called."""
+        return self._compiled is not None
 
     @property
     def compiled(self) -> Compile:

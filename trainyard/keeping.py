@@ -1,4 +1,4 @@
-"""Where a model's weights are: not drawn yet, in a job on the service, or here.
+"""Where a model's weights are: not drawn yet, in a job on the service or a session that is open there, or here.
 
 Models that stand in one another share weights, as in Keras 1; whichever of them changed last has the say.
 """
@@ -23,6 +23,7 @@ from trainyard.errors import TrainyardError
 
 if TYPE_CHECKING:
     from trainyard.built import Built
+    from trainyard.stepping import Stepping
 
 _moments = itertools.count(1)
 
@@ -37,7 +38,9 @@ class Kept:
         prefix: What their keys begin with there.
         whole: Whether that job's model is this very model, so that another job can begin from it.
         goes_on: Whether its optimizer goes on as well.
+        states: Whether its stateful layers go on as well, from what they remember.
         here: The weights themselves, by their keys.
+        session: That job, where it is a session, which may be open still.
     """
 
     moment: int = 0
@@ -45,7 +48,9 @@ class Kept:
     prefix: str = ""
     whole: bool = False
     goes_on: bool = False
+    states: bool = False
     here: dict[str, Array] | None = None
+    session: Stepping | None = None
 
 
 def keep(model: Built, weights: dict[str, Array]) -> None:
@@ -53,19 +58,32 @@ def keep(model: Built, weights: dict[str, Array]) -> None:
     model.kept = Kept(next(_moments), here=weights)
 
 
-def keep_job(model: Built, job_id: str, goes_on: bool) -> None:
+def keep_job(model: Built, job_id: str, goes_on: bool, states: bool = False, session: Stepping | None = None) -> None:
     """Have the weights of a model, and of the models that stand in it, be those that a job has left."""
     moment = next(_moments)
-    model.kept = Kept(moment, job_id, whole=True, goes_on=goes_on)
+    model.kept = Kept(moment, job_id, whole=True, goes_on=goes_on, states=states, session=session)
     for other, prefix in held_models(model.described_layers):
-        other.kept = Kept(moment, job_id, prefix)
+        other.kept = Kept(moment, job_id, prefix, session=session)
+
+
+def keep_session(model: Built, session: Stepping) -> None:
+    """Have a session that has just begun from what a model has keep it; what it had is fallen back to if it is lost."""
+    before = [(each, each.kept) for each in (model, *(other for other, _ in held_models(model.described_layers)))]
+
+    def fall_back() -> None:
+        for each, kept in before:
+            if each.kept.session is session:
+                each.kept = kept
+
+    session.lost = fall_back
+    keep_job(model, session.job_id, model.kept.goes_on, model.kept.states, session)
 
 
 def changed_shape(model: Built) -> None:
     """Note that layers came or went: what is known of the others stays."""
     kept = model.kept
     if kept.moment:
-        model.kept = Kept(kept.moment, kept.job, kept.prefix, here=kept.here)
+        model.kept = Kept(kept.moment, kept.job, kept.prefix, here=kept.here, session=kept.session)
 
 
 def newer(model: Built) -> list[tuple[Built, str]]:
@@ -74,10 +92,28 @@ def newer(model: Built) -> list[tuple[Built, str]]:
     return sorted(found, key=lambda each: each[0].kept.moment)
 
 
+def session_of(model: Built) -> Stepping | None:
+    """The open session whose weights, all of them, are those of this very model, if there is one."""
+    kept = model.kept
+    is_open = kept.session is not None and not kept.session.ended
+    return kept.session if is_open and kept.whole and not newer(model) else None
+
+
 def job_of(model: Built) -> str | None:
-    """The job whose weights, all of them, are those of this very model, if there is one."""
+    """The ended job whose weights, all of them, are those of this very model, if there is one; a session is closed."""
+    close(model)
     kept = model.kept
     return kept.job if kept.whole and not newer(model) else None
+
+
+def close(model: Built) -> None:
+    """Close the session that has a model's weights, if one is open.
+
+    Raises:
+        JobFailed: It did not end well; the model is as it was when that session began.
+    """
+    if model.kept.session is not None:
+        model.kept.session.close()
 
 
 def weights_of(model: Built) -> dict[str, Array]:
@@ -98,7 +134,7 @@ def _own(model: Built, wanted: Iterable[str]) -> dict[str, Array]:
         return {key: kept.here[key] for key in wanted if key in kept.here}
     if kept.job is None:
         return {}
-    left = arrays.weights_of(model.client, kept.job)
+    left = kept.session.weights() if kept.session else arrays.weights_of(model.client, kept.job)
     return {key: left[kept.prefix + key] for key in wanted if kept.prefix + key in left}
 
 
@@ -107,10 +143,11 @@ def start(model: Built, goes_on: bool) -> Json:
 
     Args:
         model: The model.
-        goes_on: Whether the job trains, and so takes the optimizer along where there is one.
+        goes_on: Whether the job trains, and so takes the optimizer along, and what layers remember, where there is any.
     """
     if job := job_of(model):
-        return {"weights": {"job": job, "optimizer": goes_on and model.kept.goes_on}}
+        remembered = {"states": True} if goes_on and model.kept.states else {}
+        return {"weights": {"job": job, "optimizer": goes_on and model.kept.goes_on, **remembered}}
     if not model.kept.moment and not newer(model):
         return {}
     with arrays.folder() as place:
