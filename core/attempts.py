@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
+from core import stepping
 from core.database import db_now
 from core.events import record, touch
 from core.fence import mine, write
@@ -102,6 +103,8 @@ def checkpointed(
     for old in checkpoints(session, job_id)[max(keep, 1) :]:
         session.delete(old)
     session.flush()
+    if job.steps_sent and len(kept) == max(keep, 1):
+        stepping.covered(session, job, min(row.step for row in kept))
     return sorted(before - {row.blob for row in kept})
 
 

@@ -5,6 +5,7 @@ ServiceError
 ├── StateConflict           409
 │   ├── JobFinished
 │   ├── DatasetInUse
+│   ├── StepConflict
 │   └── UploadIncomplete
 ├── Unauthenticated         401
 ├── Forbidden               403
@@ -12,6 +13,7 @@ ServiceError
 │   ├── BadPage
 │   └── BadUpload
 ├── UploadExpired           410
+├── StepsGone               410
 ├── PayloadTooLarge         413
 ├── UnsupportedFormat       415
 ├── RangeRefused            416
@@ -22,6 +24,7 @@ ServiceError
 │   ├── KeyReused
 │   └── RunRefused
 ├── KeyInFlight             409
+├── TooManySteps            429
 ├── WaitedTooLong           503
 ├── Unavailable             503
 └── LostLease               409   never reaches a client: the attempt that hears it stops
@@ -79,6 +82,13 @@ class DatasetInUse(StateConflict):
     title = "A live job uses the dataset"
 
 
+class StepConflict(StateConflict):
+    """A step of that number is another one, or the steps before it are missing; `next` is the next number."""
+
+    type = "step-conflict"
+    title = "The step has another number"
+
+
 class UploadIncomplete(StateConflict):
     """The storage does not have all of an announced upload yet."""
 
@@ -131,6 +141,23 @@ class UploadExpired(ServiceError):
     type = "upload-expired"
     title = "The upload is over"
     status = 410
+
+
+class StepsGone(ServiceError):
+    """What came of old steps of a session is not kept; `oldest` is the first that is."""
+
+    type = "steps-gone"
+    title = "The steps are no longer kept"
+    status = 410
+
+
+class TooManySteps(ServiceError):
+    """As much waits in a session as may."""
+
+    type = "too-many-steps"
+    title = "Too much waits in the session"
+    status = 429
+    headers = {"Retry-After": "1"}
 
 
 class PayloadTooLarge(ServiceError):

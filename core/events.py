@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from core.database import db_now
-from core.tables import TERMINAL, Event, Job
+from core.tables import TERMINAL, Event, Job, Step
 
 
 def record(session: Session, job: Job, type: str, data: dict[str, Any]) -> Event:
@@ -29,5 +30,7 @@ def move(session: Session, job: Job, state: str, reason: str | None = None) -> N
     if state in TERMINAL:
         job.finished_at = db_now()
         job.wish = None
+        if job.steps_sent:
+            session.execute(update(Step).where(Step.job_id == job.id).values(content=None))
     touch(job)
     record(session, job, "state", data)

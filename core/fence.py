@@ -20,14 +20,14 @@ def write(session: Session, job_id: str, attempt: int, worker: str, **values: An
     """
     query = (
         update(Job)
-        .where(_fence(job_id, attempt, worker))
+        .where(fence(job_id, attempt, worker))
         .values(**values)
         .returning(Job.id, Job.wish)
         .execution_options(synchronize_session=False)
     )
     row = session.execute(query).one_or_none()
     if row is None:
-        raise _stolen(job_id, attempt, worker)
+        raise stolen(job_id, attempt, worker)
     wish: str | None = row.wish
     return wish
 
@@ -39,17 +39,19 @@ def mine(session: Session, job_id: str, attempt: int, worker: str) -> Job:
         LostLease: The job is no longer this attempt's.
     """
     query = (
-        select(Job).where(_fence(job_id, attempt, worker)).with_for_update().execution_options(populate_existing=True)
+        select(Job).where(fence(job_id, attempt, worker)).with_for_update().execution_options(populate_existing=True)
     )
     job = session.scalar(query)
     if job is None:
-        raise _stolen(job_id, attempt, worker)
+        raise stolen(job_id, attempt, worker)
     return job
 
 
-def _fence(job_id: str, attempt: int, worker: str) -> ColumnElement[bool]:
+def fence(job_id: str, attempt: int, worker: str) -> ColumnElement[bool]:
+    """Say by what an attempt's job is found, as long as it is its."""
     return and_(Job.id == job_id, Job.attempt == attempt, Job.lease_owner == worker)
 
 
-def _stolen(job_id: str, attempt: int, worker: str) -> LostLease:
+def stolen(job_id: str, attempt: int, worker: str) -> LostLease:
+    """Say that it is its no longer."""
     return LostLease(f"attempt {attempt} of {job_id} is no longer {worker}'s: stop, and write nothing more")

@@ -14,7 +14,18 @@ from core.errors import JobFinished, NotFound, StateConflict
 from core.events import move, record
 from core.leases import TRAINING
 from core.pages import Cursor, Page, cut, merged
-from core.tables import Artifact, Attempt, Checkpoint, Epoch, Event, Job, JobDataset, JobLabel, JobState
+from core.tables import (
+    SESSION_IDLE,
+    Artifact,
+    Attempt,
+    Checkpoint,
+    Epoch,
+    Event,
+    Job,
+    JobDataset,
+    JobLabel,
+    JobState,
+)
 
 WAITING = frozenset({JobState.QUEUED, JobState.PAUSED})
 
@@ -110,7 +121,7 @@ class Jobs:
         """
         job = self._live(job_id, "paused")
         self._refuse_cancelling(job, "paused")
-        if job.state == JobState.QUEUED:
+        if job.state == JobState.QUEUED or (job.state == JobState.PAUSED and job.reason == SESSION_IDLE):
             move(self.session, job, JobState.PAUSED, "paused_by_user")
         elif job.state == JobState.RUNNING:
             job.wish = "pause"

@@ -42,6 +42,8 @@ class Mark:
     last_event: int
     created_at: datetime
     started_at: datetime | None
+    steps_sent: int
+    steps_done: int
 
     @property
     def is_terminal(self) -> bool:
@@ -56,13 +58,15 @@ class Mark:
 _JOB, _EVENT = Job.__table__.c, Event.__table__.c
 _MARK_COLUMNS = (
     *(_JOB.id, _JOB.project_id, _JOB.version, _JOB.state, _JOB.last_event, _JOB.created_at, _JOB.started_at),
+    *(_JOB.steps_sent, _JOB.steps_done),
 )
 _EVENT_COLUMNS = (_EVENT.job_id, _EVENT.seq, _EVENT.attempt, _EVENT.type, _EVENT.data, _EVENT.at)
 
 
 def mark_of(job: Job) -> Mark:
     """Reduce a whole row."""
-    return Mark(job.id, job.project_id, job.version, job.state, job.last_event, job.created_at, job.started_at)
+    told = (job.version, job.state, job.last_event, job.created_at, job.started_at, job.steps_sent, job.steps_done)
+    return Mark(job.id, job.project_id, *told)
 
 
 def marks(session: Session, ids: Collection[str]) -> dict[str, Mark]:

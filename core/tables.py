@@ -4,43 +4,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    CheckConstraint,
-    ForeignKey,
-    Index,
-    LargeBinary,
-    MetaData,
-    String,
-)
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import CheckConstraint, ForeignKey, Index
+from sqlalchemy.orm import Mapped, mapped_column
 
-from core.columns import Json
-from core.database import Timestamp, db_now
-
-
-class Base(DeclarativeBase):
-    """What every table shares."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(column_0_label)s",
-            "uq": "uq_%(table_name)s_%(column_0_name)s",
-            "ck": "ck_%(table_name)s_%(constraint_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    #: What the database sets (its clock) is read back by the same statement that wrote it.
-    __mapper_args__ = {"eager_defaults": True}
-    type_annotation_map = {
-        datetime: Timestamp(),
-        dict[str, Any]: Json(),
-        list[Any]: Json(),
-        int: BigInteger(),
-        str: String(),
-        bytes: LargeBinary(),
-    }
+from core.base import Base as Base
+from core.database import db_now
 
 
 class JobState(StrEnum):
@@ -62,6 +30,8 @@ READY, AWAITING = "ready", "awaiting_upload"
 TERMINAL = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
 #: All others, in a list that is the same in every process: by it a query finds them in an index.
 LIVE = tuple(state for state in JobState if state not in TERMINAL)
+#: The reason of a session that rests until its next step.
+SESSION_IDLE = "session_idle"
 #: An attempt holds the job, and its lease counts.
 HELD = frozenset({JobState.RUNNING, JobState.CANCELLING, JobState.PAUSING})
 
@@ -228,6 +198,9 @@ class Job(Base):
     not_before: Mapped[datetime | None]
     #: Grows with every change a client can see; the ETag is made of it.
     version: Mapped[int] = mapped_column(default=1)
+    #: Of a session: the numbers of the last step that was sent, and of the last one that is done.
+    steps_sent: Mapped[int] = mapped_column(default=0, server_default="0")
+    steps_done: Mapped[int] = mapped_column(default=0, server_default="0")
     last_event: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime] = mapped_column(insert_default=db_now())
     started_at: Mapped[datetime | None]
@@ -302,6 +275,26 @@ class Attempt(Base):
     reason: Mapped[str | None]
     #: {"attempt", "step", "epoch"} of the checkpoint it started from.
     resumed_from: Mapped[dict[str, Any] | None]
+
+
+class Step(Base):
+    """What a session was asked to do, and what came of it; `number` counts from 1 without a gap."""
+
+    __tablename__ = "steps"
+
+    job_id: Mapped[str] = job_key()
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    kind: Mapped[str]
+    #: "waiting", "done" or "failed".
+    state: Mapped[str]
+    #: Of the content, by which a step that is sent again is known.
+    sha256: Mapped[str]
+    content_bytes: Mapped[int]
+    #: JSON, as it was sent; gone once the checkpoints cover it, and when the job has ended.
+    content: Mapped[bytes | None]
+    result: Mapped[dict[str, Any] | None]
+    #: {"class", "detail", "pointer"} of a failed step.
+    error: Mapped[dict[str, Any] | None]
 
 
 class Checkpoint(Base):

@@ -204,6 +204,11 @@ def _axes(low: int) -> Callable[[Any], Shape]:
     return read
 
 
+def number_within(low: float, high: float) -> Kind:
+    """Make a kind that takes a number between two bounds."""
+    return Kind(f"a number from {low:,} to {high:,}", _number(low, high))
+
+
 def one_of(*choices: str) -> Kind:
     """Make a kind that takes one of a few words."""
 

@@ -20,13 +20,14 @@ from engine.exports import EXPORTS
 from engine.expressions import callable_functions
 from engine.initializations import INITIALIZATIONS
 from engine.layer import LAYERS
-from engine.methods import Evaluate, Fit, Predict
+from engine.methods import Evaluate, Fit, Predict, Session
 from engine.metrics import ACCURACY, METRICS
 from engine.objectives import OBJECTIVES
 from engine.optimizers import OPTIMIZERS
 from engine.preprocessing import Counting, Padding, Scaling
 from engine.registry import Registry
 from engine.regularizers import REGULARIZERS
+from engine.steps import STEPS
 
 
 def capabilities() -> Json:
@@ -53,6 +54,8 @@ def capabilities() -> Json:
         "fit": describe(Fit),
         "evaluate": describe(Evaluate),
         "predict": describe(Predict),
+        "session": describe(Session),
+        "steps": _classes(STEPS),
         "exports": dict(EXPORTS),
         "augmentation": describe(Augmentation),
         "preprocessing": {

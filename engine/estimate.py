@@ -28,14 +28,17 @@ class Estimate(TypedDict):
 
 
 def estimate(
-    model: Sequential, compiled: Compile | None, fit: Fit | None, fed: Fed | None, batch_size: int
+    model: Sequential, compiled: Compile | None, fit: Fit | None, fed: Fed | None, batch_size: int, trains: bool
 ) -> Estimate:
-    """Estimate memory (weights, gradients, slots, one batch's activations and their gradients) and steps."""
+    """Estimate memory (weights, gradients, slots, one batch's activations and their gradients) and steps.
+
+    A session trains without a fit, and nobody knows how often.
+    """
     total = sum(each.size for each in model.all_weights)
     trained = sum(each.size for each in model.all_weights if each.trainable)
-    copies = 2 + len(compiled.optimizer.moments) if compiled and fit else 0
+    copies = 2 + len(compiled.optimizer.moments) if compiled and trains else 0
     activations = _values(model.placed)
-    held = activations * batch_size * (2 if fit else 1)
+    held = activations * batch_size * (2 if trains else 1)
     steps = ceil(fed.samples / fit.batch_size) if fit and fed else 0
     if fit and fed and fit.samples_per_epoch is not None:
         steps = ceil(fit.samples_per_epoch * steps / fed.samples)  # on average: a short batch ends some passes

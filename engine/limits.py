@@ -15,6 +15,9 @@ class Limits:
     max_batch_size: int = 65_536
     max_epochs: int = 100_000
     max_inline_values: int = 100_000
+    max_packed_bytes: int = 16 * 2**20
+    #: What a step of a session may answer with: it lies in the database until it is read.
+    max_answer_values: int = 1_000_000
     max_random_values: int = 2**27
     max_made_bytes: int = 8 * 2**30
     max_callbacks: int = 20

@@ -13,7 +13,7 @@ from engine.compiled import Compile
 from engine.errors import BadReference, ShapeMismatch, TooLarge, within
 from engine.layer import Input, shape_text
 from engine.limits import Limits
-from engine.methods import Evaluate, Fit, Predict
+from engine.methods import Evaluate, Fit, Predict, Train
 from engine.model import Sequential
 from engine.references import is_reference, read_source
 from engine.registry import shown
@@ -86,17 +86,45 @@ def match_scored(model: Sequential, compiled: Compile, use: Fit | Evaluate, desc
     x, samples = _inputs(model, use.x, describe, limits)
     _check_batches(model, samples, use.batch_size)
     _check_whole(model, use.batch_size)
+    return _scored(model, compiled, use, Fed(x, None, None, samples), describe, limits)
+
+
+def match_batch(model: Sequential, compiled: Compile, use: Train, describe: Describe, limits: Limits) -> Fed:
+    """Check what one update is made on: all samples are one batch."""
+    x, samples = _inputs(model, use.x, describe, limits)
+    if samples > limits.max_batch_size:
+        raise TooLarge(f"A batch may have {limits.max_batch_size:,} samples, but this one has {samples:,}.", "/x")
+    for each in model.inputs():
+        if each.shape[0] not in (None, samples):
+            raise ShapeMismatch(
+                f"The model takes batches of exactly {each.shape[0]} samples (its batch_input_shape is "
+                f"{shape_text(each.shape)}), but this one has {samples}.",
+                "/x",
+            )
+    _check_class_weight(model, use)
+    return _scored(model, compiled, use, Fed(x, None, None, samples), describe, limits)
+
+
+def _scored(
+    model: Sequential,
+    compiled: Compile,
+    use: Fit | Evaluate | Train,
+    fed: Fed,
+    describe: Describe,
+    limits: Limits,
+) -> Fed:
+    """Check targets and weights, and put them beside the inputs."""
     with within("y"):
         y = read_source(_only(use.y), limits)
         spec = _spec(y, describe, limits)
-        _check_length(spec, samples)
+        _check_length(spec, fed.samples)
         _check_target(spec, compiled, model)
     weights = None
     if use.sample_weight is not None:
         with within("sample_weight"):
             weights = read_source(use.sample_weight, limits)
-            _check_sample_weight(_spec(weights, describe, limits), samples, compiled, model)
-    return Fed(x, y, weights, samples)
+            _check_sample_weight(_spec(weights, describe, limits), fed.samples, compiled, model)
+    return replace(fed, y=y, sample_weight=weights)
 
 
 def match_x(model: Sequential, use: Predict, describe: Describe, limits: Limits) -> Fed:
@@ -251,9 +279,9 @@ def _check_sample_weight(spec: ArraySpec, samples: int, compiled: Compile, model
         )
 
 
-def _check_class_weight(model: Sequential, fit: Fit) -> None:
+def _check_class_weight(model: Sequential, use: Fit | Train) -> None:
     output = model.placed[-1].output_shape
-    if fit.class_weight is not None and len(output) != 2:
+    if use.class_weight is not None and len(output) != 2:
         raise ShapeMismatch(
             f"`class_weight` needs targets of two axes, but the output is {shape_text(output)}.",
             "/class_weight",

@@ -1,4 +1,4 @@
-"""The arguments of Keras 1's fit, evaluate and predict."""
+"""The arguments of Keras 1's fit, evaluate and predict, and of a session, which does them step by step."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import engine.loggers  # noqa: F401  # so that they are registered
-from engine.arguments import CountInt, Description, Fraction, Kind, PositiveInt, Wrong, one_of
+from engine.arguments import CountInt, Description, Fraction, Kind, PositiveInt, Wrong, number_within, one_of
 from engine.augmentation import Augmentation
 from engine.callbacks import Callbacks
 
@@ -143,3 +143,31 @@ class Predict(Description):
     verbose: CountInt = 0
     method: Annotated[str, one_of("predict", "predict_classes", "predict_proba")] = "predict"
     reset_states: bool = False
+
+
+@dataclass(frozen=True)
+class Train(Description):
+    """The arguments of Keras 1's `train_on_batch`: one update on exactly these samples, as one batch.
+
+    Args:
+        x: The inputs.
+        y: The targets.
+        sample_weight: Weight of each sample, or of each step with the temporal mode.
+        class_weight: Weight of each class in the loss.
+    """
+
+    x: Data
+    y: Data
+    sample_weight: Data | None = None
+    class_weight: ClassWeight | None = None
+
+
+@dataclass(frozen=True)
+class Session(Description):
+    """A job that does steps as they are sent: `train`, `evaluate`, `predict` and the others; see `engine.steps`.
+
+    Args:
+        idle_seconds: After so long without a step it rests, so that its place is free; the next step wakes it up.
+    """
+
+    idle_seconds: Annotated[float, number_within(1, 86_400)] = 600

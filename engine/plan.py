@@ -1,4 +1,4 @@
-"""What a job asks for: a model, how it is compiled, and what to fit, evaluate and predict.
+"""What a job asks for: a model, how it is compiled, and what to fit, evaluate and predict, or a session of steps.
 
 Everything that can be told without a tensor is told here, with a pointer to the spot.
 """
@@ -18,7 +18,7 @@ from engine.errors import BadArgument, BadModel, TooLarge, within
 from engine.estimate import Estimate, estimate
 from engine.limits import Limits
 from engine.matching import Fed, match_fit, match_scored, match_x
-from engine.methods import Evaluate, Fit, Predict
+from engine.methods import Evaluate, Fit, Predict, Session
 from engine.model import Sequential
 from engine.registry import shown
 from engine.sources import ArraySpec, Describe
@@ -38,6 +38,7 @@ class Plan:
     fit: Fit | None
     evaluate: Evaluate | None
     predict: Predict | None
+    session: Session | None
     fed_fit: Fed | None
     fed_validation: Fed | None
     fed_evaluate: Fed | None
@@ -48,7 +49,7 @@ class Plan:
 
     @staticmethod
     def read(body: Mapping[str, Any], describe: Describe, limits: Limits | None = None) -> Plan:
-        """Read a job's `model`, `compile`, `fit`, `evaluate` and `predict`.
+        """Read a job's `model`, `compile`, `fit`, `evaluate` and `predict`, or `session`.
 
         Args:
             body: The definition; other keys are not looked at.
@@ -69,7 +70,8 @@ class Plan:
     @cached_property
     def estimate(self) -> Estimate:
         """How much memory and how many steps it takes."""
-        return estimate(self.model, self.compile, self.fit, self.fed_fit, self._largest_batch())
+        trains = self.fit is not None or self.session is not None
+        return estimate(self.model, self.compile, self.fit, self.fed_fit, self._largest_batch(), trains)
 
     def _largest_batch(self) -> int:
         return max((each.batch_size for each in (self.fit, self.evaluate, self.predict) if each), default=32)
@@ -88,11 +90,12 @@ class _Reading:
     def plan(self) -> Plan:
         model = self.model()
         compiled = self.part("compile", Compile)
-        fit, evaluate, predict = (
-            self.part(name, cls) for name, cls in (("fit", Fit), ("evaluate", Evaluate), ("predict", Predict))
-        )
+        parts = {"fit": Fit, "evaluate": Evaluate, "predict": Predict, "session": Session}
+        fit, evaluate, predict, session = (self.part(name, cls) for name, cls in parts.items())
         fit = self.settled(fit)
         self.check_parts(compiled, fit, evaluate, predict)
+        if session is not None:
+            self.check_session(fit, evaluate, predict)
         if fit is not None and fit.shuffle is not False and model.all_memories:
             self.warn(
                 "/fit/shuffle",
@@ -106,11 +109,12 @@ class _Reading:
             fit=fit,
             evaluate=evaluate,
             predict=predict,
+            session=session,
             fed_fit=fed_fit,
             fed_validation=fed_validation,
             fed_evaluate=fed_evaluate,
             fed_predict=fed_predict,
-            definition=self.definition(model, compiled, fit, evaluate, predict),
+            definition=self.definition(model, compiled, fit, evaluate, predict, session),
             translated=tuple(self.notes),
             warnings=tuple(self.warnings),
         )
@@ -184,6 +188,13 @@ class _Reading:
         if fit is not None:
             self.check_fit(fit)
 
+    def check_session(self, *parts: Description | None) -> None:
+        for name, part in zip(("fit", "evaluate", "predict"), parts, strict=True):
+            if part is not None:
+                raise BadArgument(
+                    f"A session is sent its steps one by one: leave out `{name}`, or `session`.", f"/{name}"
+                )
+
     def check_fit(self, fit: Fit) -> None:
         if fit.nb_epoch > self.limits.max_epochs:
             raise TooLarge(f"`nb_epoch` may be {self.limits.max_epochs:,}, but is {fit.nb_epoch:,}.", "/fit/nb_epoch")
@@ -222,7 +233,7 @@ class _Reading:
         return fed_fit, validation, fed_evaluate, fed_predict
 
     def definition(self, model: Sequential, *parts: Description | None) -> dict[str, Json]:
-        named = zip(("compile", "fit", "evaluate", "predict"), parts, strict=True)
+        named = zip(("compile", "fit", "evaluate", "predict", "session"), parts, strict=True)
         definition: dict[str, Json] = {"model": model.definition()}
         definition |= {name: part.get_config() for name, part in named if part is not None}
         if self.body.get("dim_ordering") is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 from collections.abc import Callable, Mapping
 from math import prod
@@ -13,13 +15,19 @@ from engine.errors import BadReference, TooLarge, pointer, within
 from engine.limits import Limits
 from engine.preprocessing import Counted, Counting, Padded, Padding, Scaled, Scaling, Sequences
 from engine.registry import shown
-from engine.sources import NUMERIC, Columns, Inline, OneHot, Random, Source, Stored
+from engine.sources import NUMERIC, Columns, Inline, OneHot, Packed, Random, Source, Stored
 
 FORMS = (
     'a reference such as "ds_…/x_train", {"dataset": "ds_…", "columns": ["a", "b"]}, '
     '{"to_categorical": "ds_…/labels", "nb_classes": 10}, {"pad_sequences": {"sequences": "ds_…/words", "offsets": '
     '"ds_…/offsets"}, "maxlen": 80}, {"sequences_to_matrix": …, "nb_words": 1000}, {"array": "ds_…/x", "divide": 255}, '
-    '{"random": [1000, 784], "seed": 1}, or a list of numbers'
+    '{"random": [1000, 784], "seed": 1}, {"base64": …, "dtype": "float32", "shape": [32, 784]}, or a list of numbers'
+)
+
+#: Numpy's names for what an array of bytes may be of: as for datasets.
+DTYPES = (
+    *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+    *("float16", "float32", "float64"),
 )
 
 
@@ -144,6 +152,45 @@ def _random(value: Mapping[str, Any], limits: Limits) -> Random:
     return Random(tuple(shape), value.get("seed", 0), low, high)
 
 
+def _packed(value: Mapping[str, Any], limits: Limits) -> Packed:
+    for key in ("base64", "dtype", "shape"):
+        if key not in value:
+            raise BadReference(f"Bytes need `base64`, `dtype` and `shape`, and `{key}` is missing.", pointer(key))
+    if odd := sorted(set(value) - {"base64", "dtype", "shape"}):
+        raise BadReference(f"Bytes are told by `base64`, `dtype` and `shape`, not {shown(odd[0])}.", pointer(odd[0]))
+    dtype, shape = _dtype(value["dtype"]), value["shape"]
+    if not isinstance(shape, list) or not 0 < len(shape) <= 8 or not all(_whole(each, 1) for each in shape):
+        raise BadReference(f"`shape` must be a list of positive integers, but got {shown(shape)}.", "/shape")
+    size = prod(shape) * dtype.itemsize
+    if size > limits.max_packed_bytes:
+        raise TooLarge(
+            f"Bytes in a body may be {limits.max_packed_bytes:,}, but {shape} of {dtype.name} takes {size:,}. "
+            "Upload them as a dataset.",
+            "/shape",
+        )
+    _check_bytes(value["base64"], size, f"{shape} of {dtype.name}")
+    return Packed(value["base64"], tuple(shape), dtype.name)
+
+
+def _dtype(name: Any) -> np.dtype[Any]:
+    if not isinstance(name, str) or name not in DTYPES:
+        raise BadReference(f"`dtype` must be one of {', '.join(DTYPES)}, but got {shown(name)}.", "/dtype")
+    return np.dtype(name)
+
+
+def _check_bytes(text: Any, size: int, what: str) -> None:
+    try:
+        held = len(base64.b64decode(text, validate=True)) if isinstance(text, str) else None
+    except (binascii.Error, ValueError):
+        held = None
+    if held is None:
+        raise BadReference(
+            "`base64` must be a text of A-Z, a-z, 0-9, + and /, padded with = to a multiple of four.", "/base64"
+        )
+    if held != size:
+        raise BadReference(f"`base64` holds {held:,} bytes, but {what} takes {size:,}.", "/base64")
+
+
 def _whole(value: Any, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value < 2**31
 
@@ -155,6 +202,7 @@ _FORMS: Mapping[str, Callable[[Mapping[str, Any], Limits], Source]] = {
     "sequences_to_matrix": _counted,
     "array": _scaled,
     "random": _random,
+    "base64": _packed,
 }
 
 

@@ -1,7 +1,8 @@
-"""Where a job's arrays come from: stored datasets, columns of a table, inline lists, one-hot labels, dummy data."""
+"""Where a job's arrays come from: stored datasets, columns of a table, inline lists, bytes, one-hot labels, dummy data."""
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -155,6 +156,31 @@ class Inline(Source):
 
     def to_json(self) -> Json:
         return json.loads(self.text)
+
+
+@dataclass(frozen=True)
+class Packed(Source):
+    """An array as bytes: `{"base64": …, "dtype": "float32", "shape": [32, 784]}`, little-endian, in C order."""
+
+    text: str
+    shape: tuple[int, ...]
+    dtype: str
+
+    @staticmethod
+    def of(array: Array) -> Packed:
+        """Write an array down."""
+        little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+        return Packed(base64.b64encode(little.tobytes()).decode(), array.shape, array.dtype.name)
+
+    def spec(self, describe: Describe) -> ArraySpec:
+        return ArraySpec(self.shape, self.dtype)
+
+    def load(self, arrays: Arrays) -> Array:
+        flat = np.frombuffer(base64.b64decode(self.text), np.dtype(self.dtype).newbyteorder("<"))
+        return flat.reshape(self.shape).astype(self.dtype, copy=False)
+
+    def to_json(self) -> Json:
+        return {"base64": self.text, "dtype": self.dtype, "shape": list(self.shape)}
 
 
 @dataclass(frozen=True)

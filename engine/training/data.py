@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from math import ceil
 
@@ -12,10 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.compiled import Compile
-from engine.errors import BadData
+from engine.errors import BadData, within
 from engine.layer import Input
 from engine.matching import Fed, as_rows
-from engine.methods import Fit
+from engine.methods import Fit, Train
 from engine.model import Sequential
 from engine.sources import Array, Arrays
 
@@ -23,6 +24,8 @@ from engine.sources import Array, Arrays
 RESIDENT_BYTES = 2 * 2**30
 #: So much is gathered at a time: one gather serves many small batches.
 BLOCK_BYTES = 64 * 2**20
+#: How long an axis of any length is made where there is no data.
+MADE_UP_LENGTH = 16
 
 Order = NDArray[np.int64]
 
@@ -42,9 +45,9 @@ class Batch:
         return int(self.x[0].shape[0])
 
     @property
-    def key(self) -> tuple[int, bool]:
+    def key(self) -> tuple[object, ...]:
         """What a step that is prepared for batches of one form goes by."""
-        return self.size // self.steps, self.w is not None
+        return self.size // self.steps, self.w is not None, *(tuple(each.shape[1:]) for each in self.x)
 
     def tensors(self) -> list[Tensor]:
         """List all its tensors: inputs, targets, weights."""
@@ -165,7 +168,7 @@ class Loader:
     def __init__(self, model: Sequential, compiled: Compile | None, arrays: Arrays, device: torch.device) -> None:
         self.model, self.compiled, self.arrays, self.device = model, compiled, arrays, device
 
-    def feed(self, fed: Fed, fit: Fit | None = None) -> tuple[Feed, Feed | None]:
+    def feed(self, fed: Fed, fit: Fit | Train | None = None) -> tuple[Feed, Feed | None]:
         """Load what was matched; the second result is what a split holds out.
 
         Raises:
@@ -178,7 +181,8 @@ class Loader:
         targets = None if fed.y is None else fed.y.load(self.arrays)
         weights = None if fed.sample_weight is None else fed.sample_weight.load(self.arrays)
         if fit is not None and fit.class_weight is not None and weights is None and targets is not None:
-            weights = class_weights(targets, dict(fit.class_weight))
+            with within("fit") if isinstance(fit, Fit) else nullcontext():
+                weights = class_weights(targets, dict(fit.class_weight))
         y = None if targets is None else self._targets(targets)
         w = None if weights is None else Column(weights, torch.float32, self.device)
         kept = range(fed.samples)
@@ -210,6 +214,14 @@ def dtype_of(wanted: Input) -> torch.dtype:
     return torch.int64 if indices and wanted.dtype in ("int32", "int64", "uint8") else torch.float32
 
 
+def made_up(wanted: Input, rows: int) -> Tensor:
+    """Make inputs that any model of such an input takes, where no data is at hand: the same ones each time."""
+    shape = (rows, *(each or MADE_UP_LENGTH for each in wanted.shape[1:]))
+    if dtype_of(wanted) == torch.int64:
+        return torch.zeros(shape, dtype=torch.int64)
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0))
+
+
 def class_weights(targets: Array, weights: dict[int, float]) -> Array:
     """Give each sample the weight of its class.
 
@@ -222,7 +234,7 @@ def class_weights(targets: Array, weights: dict[int, float]) -> Array:
         if each not in weights:
             raise BadData(
                 f"There are samples of class {each:g}, which `class_weight` does not name; it names {sorted(weights)}.",
-                "/fit/class_weight",
+                "/class_weight",
             )
     return np.array([weights[int(each)] for each in classes], dtype=np.float32)
 

@@ -17,14 +17,15 @@ from torch import Tensor
 
 from engine.callbacks import Logs
 from engine.errors import BadFile, Diverged
-from engine.methods import Fit
+from engine.matching import Fed
+from engine.methods import Evaluate, Fit, Predict
 from engine.plan import Plan
 from engine.sources import Arrays
 from engine.training import checkpoint, weights
 from engine.training.answers import answer
 from engine.training.compilation import Stepper
 from engine.training.cost import threads_for
-from engine.training.data import Batch, Feed, Loader, order_of
+from engine.training.data import Batch, Feed, Loader, made_up, order_of
 from engine.training.images import Images
 from engine.training.noise import NoiseSource
 from engine.training.step import State, Step
@@ -65,7 +66,7 @@ class Training(Stored):
         self.made_by = checkpoint.maker(self.device)
         self._exact = checkpoint.repeats(self.device)
         self._compiled_before = False
-        self.phase = "fit"
+        self.phase = "session" if plan.session else "fit"
         self.compiling = False
         self.epoch = plan.fit.initial_epoch if plan.fit else 0
         self.done = 0  # batches of this epoch
@@ -73,6 +74,8 @@ class Training(Stored):
         self.samples = 0
         self.counted = 0
         self.validated = 0  # batches, over all epochs
+        self.number = 0  # of the last step of a session that is done
+        self.latest: Logs = {}  # what such a step has told last
         self.history: dict[str, Any] = {"epoch": [], "series": {}}
         self.callbacks = (plan.fit.callbacks if plan.fit else None) or ()
         self.callback_states = [each.begin() for each in self.callbacks]
@@ -82,9 +85,13 @@ class Training(Stored):
         self._feeds: tuple[Feed, Feed | None] | None = None
         self._watcher: Watcher | None = None
 
-    def reset_states(self) -> None:
-        """Make stateful layers forget."""
-        self.state = self.state | self.step.forgotten()
+    def reset_states(self, layer: str | None = None) -> None:
+        """Make stateful layers forget: all of them, or one."""
+        self.state = self.state | self.step.forgotten(layer)
+
+    def watch(self, watcher: Watcher) -> None:
+        """Tell somebody of what happens."""
+        self._watcher = watcher
 
     # -- checkpoints --------------------------------------------------------------------------
 
@@ -111,6 +118,8 @@ class Training(Stored):
             "samples": self.samples,
             "counted": self.counted,
             "validated": self.validated,
+            "number": self.number,
+            "latest": self.latest,
             "history": self.history,
             "callbacks": self.callback_states,
             "stop_training": self.stop_training,
@@ -119,14 +128,18 @@ class Training(Stored):
         }
         checkpoint.write(path, self.state | (self._remembered_after_fit or {}), facts)  # what follows is done anew
 
-    def restore(self, path: Path) -> None:
+    def restore(self, path: Path, exact: bool = True) -> None:
         """Go back to where a checkpoint was written; what follows is the same to the last bit.
+
+        Args:
+            path: The checkpoint.
+            exact: Whether to refuse one from which the bits would differ; else it is used, and `is_exact` no more.
 
         Raises:
             BadFile: The checkpoint is damaged, or of another job.
             Inexact: What follows would not be the same: it was made by another version, or on another kind of machine.
         """
-        state, facts = checkpoint.read(path, self.device, self.made_by)
+        state, facts = checkpoint.read(path, self.device, self.made_by if exact else None)
         if {k: v.shape for k, v in state.items()} != {k: v.shape for k, v in self.state.items()}:
             raise BadFile("The checkpoint belongs to another model.")
         if self.device.type == "cpu":
@@ -135,11 +148,11 @@ class Training(Stored):
         self.seed = self.noise.seed = facts["seed"]
         self.phase, self.epoch, self.done = facts["phase"], facts["epoch"], facts["done"]
         self.steps, self.samples, self.counted = facts["steps"], facts["samples"], facts["counted"]
-        self.validated = facts["validated"]
+        self.validated, self.number, self.latest = facts["validated"], facts["number"], facts["latest"]
         self.history, self.callback_states = facts["history"], facts["callbacks"]
         self.stop_training, self.warned = facts["stop_training"], set(facts["warned"])
         self.stepper.compiles = self._compiled_before = facts["compiles"]
-        self._exact = facts["exact"]
+        self._exact = facts["exact"] and (exact or facts["made_by"] == self.made_by)
 
     # -- what callbacks may do ----------------------------------------------------------------
 
@@ -217,7 +230,7 @@ class Training(Stored):
     def _train_epoch(self, fit: Fit, train: Feed, watcher: Watcher) -> None:
         if fit.samples_per_epoch is not None:
             for batch in train.stream(fit.batch_size, self.steps, fit.samples_per_epoch - self.counted):
-                self._train_batch(batch)
+                self.train_on(batch)
                 watcher.batch()
             return
         order = order_of(fit, len(train), self.seed, self.epoch)
@@ -226,7 +239,7 @@ class Training(Stored):
             together = self.stepper.together(self.steps)
             batches = train.batches(fit.batch_size, order, self.done, together)
             for batch in islice(batches, self.stepper.until_switch(self.steps)):
-                self._train_batch(batch)
+                self.train_on(batch)
                 watcher.batch()
 
     def _await_compiler(self, watcher: Watcher) -> None:
@@ -236,7 +249,8 @@ class Training(Stored):
             time.sleep(COMPILER_POLL_SECONDS)
         self.compiling = False
 
-    def _train_batch(self, batch: Batch) -> None:
+    def train_on(self, batch: Batch) -> None:
+        """Take the next step, or the next ones, where several batches lie together; `totals` grows."""
         self.state = self.stepper(self.state, self.images.moved(batch, self.seed, self.steps), self.steps)
         self.counted += batch.size
         self.samples += batch.size
@@ -290,8 +304,12 @@ class Training(Stored):
         if self.plan.evaluate is None or self.plan.fed_evaluate is None:
             return {}
         self._enter("evaluate", self.plan.evaluate.reset_states)
-        feed, _ = self.loader.feed(self.plan.fed_evaluate)
-        size, samples = self.plan.evaluate.batch_size, self.plan.evaluate.val_samples
+        return self.judged(self.plan.evaluate, self.plan.fed_evaluate, watcher)
+
+    def judged(self, use: Evaluate, fed: Fed, watcher: Watcher | None) -> Logs:
+        """Judge the model as it now is, and as stateful layers go on, on some data."""
+        feed, _ = self.loader.feed(fed)
+        size, samples = use.batch_size, use.val_samples
         return self._judge(feed.stream(size, 0, samples) if samples else feed.batches(size), watcher)
 
     def _enter(self, phase: str, forget: bool) -> None:
@@ -320,22 +338,26 @@ class Training(Stored):
             raise RuntimeError("the plan predicts nothing")
         self._enter("predict", self.plan.predict.reset_states)
         self._watcher = watcher
-        feed, _ = self.loader.feed(self.plan.fed_predict)
+        return self.predicted(self.plan.predict, self.plan.fed_predict, watcher)
+
+    def predicted(self, use: Predict, fed: Fed, watcher: Watcher | None) -> NDArray[Any]:
+        """Predict with the model as it now is, and as stateful layers go on, for some data."""
+        feed, _ = self.loader.feed(fed)
         parts = []
         with torch.no_grad():
-            for batch in feed.batches(self.plan.predict.batch_size):
+            for batch in feed.batches(use.batch_size):
                 y, self.state = self.step.predict(self.state, self.images.standing(batch).x)
                 parts.append(y.cpu().numpy())
-                watcher.batch()
-        return answer(np.concatenate(parts), self.plan.predict.method, self.warn)
+                if watcher:
+                    watcher.batch()
+        return answer(np.concatenate(parts), use.method, self.warn)
 
     def sample(self, rows: int) -> tuple[Tensor, ...]:
-        """Return the inputs of some samples of the data at hand; of as many as fit where that is fixed."""
+        """Return the inputs of some samples of the data at hand, or made up; of as many as fit where that is fixed."""
         plan = self.plan
         fed = plan.fed_predict or plan.fed_evaluate or plan.fed_fit
-        if fed is None:
-            raise RuntimeError("a plan that does nothing has no data")
-        return self.loader.sample(fed, plan.model.inputs()[0].shape[0] or rows)
+        rows = plan.model.inputs()[0].shape[0] or rows
+        return self.loader.sample(fed, rows) if fed else tuple(made_up(each, rows) for each in plan.model.inputs())
 
     @property
     def progress(self) -> Progress:
@@ -344,6 +366,8 @@ class Training(Stored):
         Raises:
             Diverged: The loss of the epoch so far is no number.
         """
+        if self.phase == "session":
+            return Progress(self.phase, 0, 0, self.number, 0, self.samples, self.latest)
         metrics = self._means() if self.counted else {}
         self._check_finite(metrics)
         fit = self.plan.fit

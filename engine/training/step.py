@@ -69,9 +69,10 @@ class Step:
             state["totals"] = torch.zeros(1 + len(self.metrics), dtype=torch.float64, device=device)
         return state
 
-    def forgotten(self) -> State:
-        """Return the part of a state that stateful layers remember, as it is at first: zeros."""
-        return {f"weight:{each.name}": torch.zeros(each.shape, device=self.device) for each in self.model.all_memories}
+    def forgotten(self, layer: str | None = None) -> State:
+        """Return the part of a state that stateful layers, or one of them, remember, as it is at first: zeros."""
+        memories = [each for each in self.model.all_memories if layer is None or layer in each.name.split("/")[:-1]]
+        return {f"weight:{each.name}": torch.zeros(each.shape, device=self.device) for each in memories}
 
     def remembered(self, state: State) -> State:
         """Return the part of a state that stateful layers remember."""

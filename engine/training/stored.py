@@ -80,6 +80,25 @@ class Stored:
             )
         self.state = self.step.remembering(self.state, loaded)
 
+    def save_states(self, path: Path) -> None:
+        """Write what stateful layers remember, for a run that goes on from this one."""
+        checkpoint.write(path, self.step.remembered(self.state), {})
+
+    def load_states(self, path: Path) -> None:
+        """Have stateful layers begin with what those of another run remembered.
+
+        Raises:
+            BadFile: It is damaged, or of other layers.
+        """
+        loaded, _ = checkpoint.read(path, self.device)
+        if {k: v.shape for k, v in loaded.items()} != {k: v.shape for k, v in self.step.remembered(self.state).items()}:
+            raise BadFile(
+                "The states are of other layers: stateful layers must have the names, widths and batch sizes that they "
+                "had in the job that is gone on from. Leave `states` out to begin with zeros.",
+                "/weights/states",
+            )
+        self.state = self.state | loaded
+
     def remembered(self) -> memory.Memory:
         """Return what the optimizer remembers, weight by weight."""
         return memory.apart(self.plan.model, {k: v.cpu().numpy() for k, v in self.step.memory(self.state).items()})

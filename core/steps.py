@@ -1,0 +1,166 @@
+"""The steps of sessions as clients send and read them; what an attempt makes of them is in `core.stepping`."""
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy import func, insert, select
+from sqlalchemy.orm import Session, defer
+
+from core.datasets import Datasets
+from core.errors import JobFinished, StateConflict, StepConflict, StepsGone, TooManySteps
+from core.events import move
+from core.jobs import unknown
+from core.stepping import WAITING
+from core.tables import SESSION_IDLE, Job, JobDataset, JobState, Step
+
+#: The kind of step that nothing follows.
+CLOSE = "close"
+#: What may wait in one session.
+MOST_WAITING, MOST_WAITING_BYTES = 256, 64 * 2**20
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A step as a client has sent it.
+
+    Args:
+        kind: What is asked for.
+        content: The whole step, as JSON.
+        datasets: What it draws on.
+    """
+
+    kind: str
+    content: bytes
+    datasets: frozenset[str] = frozenset()
+
+    @cached_property
+    def sha256(self) -> str:
+        """The digest of the content."""
+        return hashlib.sha256(self.content).hexdigest()
+
+
+def append(session: Session, project_id: str, job_id: str, first: int, steps: Sequence[Sent]) -> Job:
+    """Store those steps that are new; a session that rests is queued by the same transaction.
+
+    Returns:
+        The job, its definition aside; in the state "queued" with the reason "session_woken" if it was woken up.
+
+    Raises:
+        NotFound: The project has no such job.
+        StepConflict: A number is taken by another step, or those before it are missing.
+        StepsGone: A step is so old that nobody knows any more what it was.
+        JobFinished: The job has ended.
+        StateConflict: It is paused, is about to stop, or has been closed.
+        TooManySteps: As much waits as may.
+    """
+    job = _locked(session, project_id, job_id)
+    new = steps[_known(session, job, first, steps) :]
+    if not new:
+        return job
+    _refuse(session, job, new)
+    _hold(session, job, frozenset().union(*(each.datasets for each in new)))
+    numbers = range(job.steps_sent + 1, job.steps_sent + 1 + len(new))
+    session.execute(insert(Step), [_row(job.id, *each) for each in zip(numbers, new, strict=True)])
+    job.steps_sent = numbers[-1]
+    if job.state == JobState.PAUSED:
+        move(session, job, JobState.QUEUED, "session_woken")
+    session.flush()
+    return job
+
+
+def _row(job_id: str, number: int, sent: Sent) -> dict[str, Any]:
+    told = {"sha256": sent.sha256, "content_bytes": len(sent.content), "content": sent.content}
+    return {"job_id": job_id, "number": number, "kind": sent.kind, "state": WAITING, **told}
+
+
+def _locked(session: Session, project_id: str, job_id: str) -> Job:
+    query = select(Job).where(Job.id == job_id, Job.project_id == project_id).options(defer(Job.definition))
+    job = session.scalar(query.with_for_update().execution_options(populate_existing=True))
+    if job is None:
+        raise unknown(job_id)
+    return job
+
+
+def _known(session: Session, job: Job, first: int, steps: Sequence[Sent]) -> int:
+    """Count the steps that are there already; what has these numbers must be the same."""
+    following = job.steps_sent + 1
+    if first > following:
+        fault = f"Step {first} cannot come yet: the next one of job {job.id} is number {following}."
+        raise StepConflict(fault, job_id=job.id, next=following)
+    known = min(len(steps), following - first)
+    if not known:
+        return 0
+    query = select(Step.number, Step.sha256).where(Step.job_id == job.id)
+    found = dict(session.execute(query.where(Step.number >= first, Step.number < first + known)).tuples().all())
+    for number, sent in zip(range(first, first + known), steps, strict=False):
+        if number not in found:
+            raise gone(session, job.id)
+        if found[number] != sent.sha256:
+            fault = f"Step {number} of job {job.id} is another one already; the next one is number {following}."
+            raise StepConflict(fault, job_id=job.id, next=following)
+    return known
+
+
+def gone(session: Session, job_id: str) -> StepsGone:
+    """Say from which number on steps are kept."""
+    oldest = session.scalar(select(func.min(Step.number)).where(Step.job_id == job_id)) or 1
+    fault = f"Steps of job {job_id} are kept from number {oldest} on; older ones were done, and are no longer known."
+    return StepsGone(fault, job_id=job_id, oldest=oldest)
+
+
+def _refuse(session: Session, job: Job, new: Sequence[Sent]) -> None:
+    told = {"job_id": job.id, "state": job.state, "next": job.steps_sent + 1}
+    if job.is_terminal:
+        raise JobFinished(
+            f"Job {job.id} is {job.state}: it takes no more steps. Begin another session from it.", **told
+        )
+    last = session.scalar(select(Step.kind).where(Step.job_id == job.id, Step.number == job.steps_sent))
+    if last == CLOSE:
+        raise StateConflict(f"Job {job.id} is being closed: nothing follows step {job.steps_sent}.", **told)
+    rests = job.state == JobState.PAUSED and job.reason == SESSION_IDLE
+    if job.state not in (JobState.QUEUED, JobState.RUNNING) and not rests:
+        fault = (
+            f"Job {job.id} is {job.state} and takes no steps; POST /v1/jobs/{job.id}/resume lets a paused one go on."
+        )
+        raise StateConflict(fault, **told)
+    _refuse_too_many(session, job, new)
+
+
+def _refuse_too_many(session: Session, job: Job, new: Sequence[Sent]) -> None:
+    count = job.steps_sent - job.steps_done + len(new)
+    query = select(func.coalesce(func.sum(Step.content_bytes), 0)).where(Step.job_id == job.id, Step.number > job.steps_done)
+    held = (session.scalar(query) or 0) + sum(len(each.content) for each in new)
+    if count > MOST_WAITING or held > MOST_WAITING_BYTES:
+        raise TooManySteps(
+            f"{MOST_WAITING} steps or {MOST_WAITING_BYTES:,} bytes may wait in a session, and with these it would be "
+            f"{count} and {held:,}. Wait until some of them are done.",
+            job_id=job.id,
+            next=job.steps_sent + 1,
+        )
+
+
+def _hold(session: Session, job: Job, wanted: frozenset[str]) -> None:
+    """Hold on to the datasets that steps read, until the job has ended."""
+    if not wanted:
+        return
+    Datasets(session, job.project_id).hold(sorted(wanted))
+    query = select(JobDataset.dataset_id).where(JobDataset.job_id == job.id, JobDataset.dataset_id.in_(wanted))
+    missing = wanted - set(session.scalars(query))
+    session.add_all(JobDataset(job_id=job.id, dataset_id=each) for each in sorted(missing))
+
+
+#: Of a job, the steps after a number, at most so many.
+Place = tuple[str, int, int]
+
+
+def pages(session: Session, places: Collection[Place]) -> Mapping[Place, Sequence[Step]]:
+    """Read steps, without what was sent, as several ask for them."""
+    return {place: _page(session, *place) for place in places}
+
+
+def _page(session: Session, job_id: str, after: int, limit: int) -> Sequence[Step]:
+    query = select(Step).where(Step.job_id == job_id, Step.number > after).options(defer(Step.content))
+    return session.scalars(query.order_by(Step.number).limit(limit)).all()
