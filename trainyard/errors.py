@@ -59,9 +59,8 @@ class StepFailed(TrainyardError):
         self.job_id, self.step = job_id, dict(step)
         error = step.get("error") or {}
         where = f" at {error['pointer']}" if error.get("pointer") else ""
-        super().__init__(
-            f"step {step['number']} of {job_id} failed: {error.get('class')}{where}: {error.get('detail')}"
-        )
+        told = f"{error.get('class')}{where}: {error.get('detail')}"
+        super().__init__(f"Step {step['number']} of {job_id} failed: {told}")
 
 
 class Detached(TrainyardError):

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from trainyard.built import Built
     from trainyard.stepping import Stepping
 
+#: What a job leaves of what stateful layers remember.
+_STATES = "states.safetensors"
+
 _moments = itertools.count(1)
 
 
@@ -64,6 +67,13 @@ def keep_job(model: Built, job_id: str, goes_on: bool, states: bool = False, ses
     model.kept = Kept(moment, job_id, whole=True, goes_on=goes_on, states=states, session=session)
     for other, prefix in held_models(model.described_layers):
         other.kept = Kept(moment, job_id, prefix, session=session)
+
+
+def has_states(model: Built, job_id: str) -> bool:
+    """Tell whether a job has left what a model's layers remember."""
+    if not model.settled.all_memories:
+        return False
+    return any(each["name"] == _STATES for each in model.client.jobs.artifacts(job_id)["items"])
 
 
 def keep_session(model: Built, session: Stepping) -> None:

@@ -15,6 +15,7 @@ from trainyard.following import Following, check_interrupt
 from trainyard.history import History, read
 from trainyard.http import Client
 from trainyard.running import Options, class_weights, data, scored
+from trainyard.stepping import Stepping
 from trainyard.stepwise import Scores, Stepwise
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class Sequential(Stepwise):
     def attach(cls, job_id: str, client: Client | None = None, verbose: int = 1, on_interrupt: str = "ask") -> Self:
         """Come back to a job: wait for its end, and return its model with the weights and the history that it has left.
 
+        A session, in which batches were trained, is closed first.
+
         Args:
             job_id: `job_…`.
             client: The service that has it.
@@ -55,9 +58,12 @@ class Sequential(Stepwise):
         model = cls.from_config(definition["model"]["config"], client)
         if compiled := definition.get("compile"):
             model.compile(**compiled)
+        if "session" in definition:
+            Stepping(model.client, job_id, next=None).close()
         job = Following(model.client, job_id, verbose, on_interrupt=on_interrupt).to_the_end()
-        keeping.keep_job(model, job_id, goes_on="fit" in definition)
-        model.seed, model.fits, model.trained_compile = job["seed"], int("fit" in definition), compiled
+        trains = not definition.keys().isdisjoint({"fit", "session"})
+        keeping.keep_job(model, job_id, goes_on=trains, states=keeping.has_states(model, job_id))
+        model.seed, model.fits, model.trained_compile = job["seed"], int(trains), compiled
         model.history = read(model.client.jobs.metrics(job_id), model=model, job=job_id, params=definition.get("fit"))
         return model
 

@@ -65,8 +65,8 @@ class Stepping:
         try:
             answer = self.client.jobs.send_steps(self.job_id, first, steps, wait_seconds)
         except Refused as refusal:
-            self._is_sure = refusal.status != _CONFLICT
-            if not self._is_sure:
+            self._is_sure = 400 <= refusal.status < 500 and refusal.status != _CONFLICT
+            if refusal.status == _CONFLICT:
                 self._check_alive()
             raise
         self._next, self._is_sure = first + len(steps), True

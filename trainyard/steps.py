@@ -14,7 +14,7 @@ from trainyard import arrays, keeping, running
 from trainyard.arrays import Array, Here, arrays_in, here
 from trainyard.building import ANY_SIZE
 from trainyard.calls import Json
-from trainyard.errors import Refused
+from trainyard.errors import Refused, TrainyardError
 from trainyard.history import number_of
 from trainyard.http import Client
 from trainyard.running import Options, rows_of
@@ -68,10 +68,6 @@ class Steps:
         ]
         joined = outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
         return joined.astype(running.type_of(self._model, part), copy=False)
-
-    def forget(self, layer: str) -> None:
-        """Have one stateful layer forget."""
-        self.stepping.do({"reset_states": {"layer": layer}})
 
     def written(self, kind: str, part: Json) -> list[Json]:
         """Write a step down, and before it those that bring the session to where the model is."""
@@ -138,6 +134,18 @@ def predict(model: Built, part: Json, verbose: int = 0) -> Array:
         return running.predict(model, part, verbose)
     check(model, "predict", part)
     return opened(model, judges=False).predict(part)
+
+
+def forget(model: Built, layer: str) -> None:
+    """Have one stateful layer forget.
+
+    Raises:
+        TrainyardError: It is not stateful.
+    """
+    if not any(layer in each.name.split("/")[:-1] for each in model.settled.all_memories):
+        raise TrainyardError(f"{layer} of {model.name} is not stateful, so it has nothing to forget.")
+    if model.kept.states:
+        opened(model, judges=False).stepping.do({"reset_states": {"layer": layer}})
 
 
 def check(model: Built, kind: str, part: Json) -> None:
