@@ -25,12 +25,15 @@ from api.openapi import described
 from api.predictions.router import router as predictions
 from api.problems import answer_with_problems
 from api.spool import Spool
+from api.steps.plans import Plans
+from api.steps.router import router as steps
 from api.system.router import router as system
 from api.tracing import telemetry
 from api.watching.lists import Lists
 from api.watching.polls import Bodies, Polls
 from api.watching.shortcut import Shortcut
 from api.watching.streams import Streams
+from api.watching.turns import Turns
 from api.watching.watch import Watch
 from api.weights.router import announcing as announcing_weights
 from api.weights.router import router as weights
@@ -58,6 +61,7 @@ def wire(settings: Settings, meters: Meters) -> Wiring:
         follow(sessions.kw["bind"])
     watch = Watch(sessions, settings.watch_interval_seconds, settings.max_watchers, meters.looked)
     doors = Doors(watch, settings.host)
+    limits = Limits(**settings.engine_limits)
     return Wiring(
         settings=settings,
         sessions=sessions,
@@ -65,19 +69,21 @@ def wire(settings: Settings, meters: Meters) -> Wiring:
         blobs=Blobs(settings.storage_url),
         bucket=open_bucket(settings.storage_url, settings.storage_public_url) if settings.storage_presign else None,
         spool=Spool(settings.spool_dir),
-        limits=Limits(**settings.engine_limits),
+        limits=limits,
         lanes=BoundedSemaphore(EXPRESS_LANES),
         watch=watch,
         express=Watch(sessions, EXPRESS_LOOK_SECONDS, EXPRESS_LANES, meters.looked),
         polls=Polls(watch, doors, Bodies(watch, service.show, settings.poll_cache_bytes)),
         lists=Lists(watch, service.show),
         streams=Streams(watch, doors, settings.stream_ping_seconds),
+        plans=Plans(limits),
+        turns=Turns(watch),
     )
 
 
 #: Of two routers with the same paths the first takes JSON.
 ROUTERS = (
-    *(announcing_datasets, datasets, models, validations, jobs, downloads),
+    *(announcing_datasets, datasets, models, validations, jobs, steps, downloads),
     *(announcing_weights, weights, predictions, system, dashboard),
 )
 

@@ -89,6 +89,11 @@ BRANCHES = {
     "compile": COMPILE,
     "fit": {"x": [f"{DATASET}/x_train", f"{DATASET}/x_train"], "y": LABELS, "nb_epoch": 10},
 }
+SESSION = {"model": DIGITS, "compile": COMPILE, "seed": 7, "session": {"idle_seconds": 600}}
+BATCH = {"x": [[0.5] * 64] * 2, "y": {"to_categorical": [3, 8], "nb_classes": 10}}
+#: A row of 64 zeros.
+ZEROS = {"base64": "AAAA" * 85 + "AA==", "dtype": "float32", "shape": [1, 64]}
+PREDICT = {"predict": {"x": ZEROS, "encoding": "base64"}}
 
 MODELS = _shown(
     keras1=("A Sequential of Keras 1", DIGITS),
@@ -101,6 +106,16 @@ JOBS = _shown(
     go_on=("Go on from another job's weights", CONTINUING),
     predict=("Predict with uploaded weights", PREDICTING),
     branches=("Two inputs", BRANCHES),
+    session=("A session, which is sent its steps", SESSION),
+)
+STEPS = _shown(
+    train=("Two updates", {"first": 1, "steps": [{"train": BATCH}, {"train": BATCH}]}),
+    evaluate=("An evaluation", {"first": 1, "steps": [{"evaluate": {"x": f"{DATASET}/x_test", "y": TEST_LABELS}}]}),
+    predict=(
+        "A prediction, in and out as bytes",
+        {"first": 1, "steps": [{"predict": {"x": ZEROS, "encoding": "base64"}}]},
+    ),
+    close=("Keep the weights, and end", {"first": 1, "steps": [{"save": {"name": "final.h5"}}, {"close": {}}]}),
 )
 DATASETS = _shown(
     announce=("Announce a file", {"name": "digits", "format": "npz", "bytes": 152_340}),

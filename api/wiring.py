@@ -10,9 +10,11 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from api.access import Caller, project_of
 from api.spool import Spool
+from api.steps.plans import Plans
 from api.watching.lists import Lists
 from api.watching.polls import Polls
 from api.watching.streams import Streams
+from api.watching.turns import Turns
 from api.watching.watch import Watch
 from core.blobs import Blobs
 from core.buckets import Bucket
@@ -42,6 +44,9 @@ class Wiring:
     polls: Polls
     lists: Lists
     streams: Streams
+    #: The models of sessions, and who waits for their steps.
+    plans: Plans
+    turns: Turns
 
 
 async def the_wiring(request: Request) -> Wiring:

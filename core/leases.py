@@ -11,7 +11,7 @@ from core.attempts import checkpoints, place
 from core.database import db_now
 from core.events import move
 from core.fence import mine, write
-from core.tables import HELD, SESSION_IDLE, TERMINAL, Attempt, Checkpoint, Job, JobState
+from core.tables import HELD, SESSION_IDLE, SESSION_WOKEN, TERMINAL, Attempt, Checkpoint, Job, JobState
 
 TRAINING, EXPRESS = "training", "express"
 
@@ -171,7 +171,7 @@ def _as_wished(job: Job, state: str, reason: str | None) -> tuple[str, str | Non
         return JobState.PAUSED, "paused_by_user"
     if reason == SESSION_IDLE:
         # Not if a step has come in the meantime: the next one that comes would wake it up, and this one would wait.
-        return (JobState.QUEUED, "session_woken") if job.steps_sent > job.steps_done else (state, reason)
+        return (JobState.QUEUED, SESSION_WOKEN) if job.steps_sent > job.steps_done else (state, reason)
     # The wish was taken back while the runner was already stopping.
     return (JobState.QUEUED, None) if state == JobState.PAUSED else (state, reason)
 

@@ -14,10 +14,12 @@ from core.errors import JobFinished, StateConflict, StepConflict, StepsGone, Too
 from core.events import move
 from core.jobs import unknown
 from core.stepping import WAITING
-from core.tables import SESSION_IDLE, Job, JobDataset, JobState, Step
+from core.tables import SESSION_IDLE, SESSION_WOKEN, Job, JobDataset, JobState, Step
 
 #: The kind of step that nothing follows.
 CLOSE = "close"
+#: The reason of a session that rested and has been sent a step.
+WOKEN = SESSION_WOKEN
 #: What may wait in one session.
 MOST_WAITING, MOST_WAITING_BYTES = 256, 64 * 2**20
 
@@ -46,7 +48,7 @@ def append(session: Session, project_id: str, job_id: str, first: int, steps: Se
     """Store those steps that are new; a session that rests is queued by the same transaction.
 
     Returns:
-        The job, its definition aside; in the state "queued" with the reason "session_woken" if it was woken up.
+        The job, its definition aside; in the state "queued" with the reason `WOKEN` if it was woken up.
 
     Raises:
         NotFound: The project has no such job.
@@ -66,7 +68,7 @@ def append(session: Session, project_id: str, job_id: str, first: int, steps: Se
     session.execute(insert(Step), [_row(job.id, *each) for each in zip(numbers, new, strict=True)])
     job.steps_sent = numbers[-1]
     if job.state == JobState.PAUSED:
-        move(session, job, JobState.QUEUED, "session_woken")
+        move(session, job, JobState.QUEUED, WOKEN)
     session.flush()
     return job
 
@@ -97,18 +99,11 @@ def _known(session: Session, job: Job, first: int, steps: Sequence[Sent]) -> int
     found = dict(session.execute(query.where(Step.number >= first, Step.number < first + known)).tuples().all())
     for number, sent in zip(range(first, first + known), steps, strict=False):
         if number not in found:
-            raise gone(session, job.id)
+            raise gone(job.id, _oldest(session, job.id))
         if found[number] != sent.sha256:
             fault = f"Step {number} of job {job.id} is another one already; the next one is number {following}."
             raise StepConflict(fault, job_id=job.id, next=following)
     return known
-
-
-def gone(session: Session, job_id: str) -> StepsGone:
-    """Say from which number on steps are kept."""
-    oldest = session.scalar(select(func.min(Step.number)).where(Step.job_id == job_id)) or 1
-    fault = f"Steps of job {job_id} are kept from number {oldest} on; older ones were done, and are no longer known."
-    return StepsGone(fault, job_id=job_id, oldest=oldest)
 
 
 def _refuse(session: Session, job: Job, new: Sequence[Sent]) -> None:
@@ -131,8 +126,8 @@ def _refuse(session: Session, job: Job, new: Sequence[Sent]) -> None:
 
 def _refuse_too_many(session: Session, job: Job, new: Sequence[Sent]) -> None:
     count = job.steps_sent - job.steps_done + len(new)
-    query = select(func.coalesce(func.sum(Step.content_bytes), 0)).where(Step.job_id == job.id, Step.number > job.steps_done)
-    held = (session.scalar(query) or 0) + sum(len(each.content) for each in new)
+    waiting = select(func.sum(Step.content_bytes)).where(Step.job_id == job.id, Step.number > job.steps_done)
+    held = (session.scalar(waiting) or 0) + sum(len(each.content) for each in new)
     if count > MOST_WAITING or held > MOST_WAITING_BYTES:
         raise TooManySteps(
             f"{MOST_WAITING} steps or {MOST_WAITING_BYTES:,} bytes may wait in a session, and with these it would be "
@@ -156,11 +151,45 @@ def _hold(session: Session, job: Job, wanted: frozenset[str]) -> None:
 Place = tuple[str, int, int]
 
 
-def pages(session: Session, places: Collection[Place]) -> Mapping[Place, Sequence[Step]]:
-    """Read steps, without what was sent, as several ask for them."""
-    return {place: _page(session, *place) for place in places}
+@dataclass(frozen=True)
+class Page:
+    """Some steps of a session, without what was sent.
+
+    Args:
+        state: The job's.
+        next: The number that comes next.
+        oldest: The first number that is kept.
+        steps: The steps, in order.
+    """
+
+    state: str
+    next: int
+    oldest: int
+    steps: Sequence[Step]
 
 
-def _page(session: Session, job_id: str, after: int, limit: int) -> Sequence[Step]:
+def pages(session: Session, places: Collection[Place]) -> Mapping[Place, Page]:
+    """Read steps as several ask for them; of jobs that are not there nothing."""
+    found = {place: _page(session, *place) for place in places}
+    return {place: page for place, page in found.items() if page}
+
+
+def _page(session: Session, job_id: str, after: int, limit: int) -> Page | None:
+    job = session.execute(select(Job.state, Job.steps_sent).where(Job.id == job_id)).one_or_none()
+    if job is None:
+        return None
     query = select(Step).where(Step.job_id == job_id, Step.number > after).options(defer(Step.content))
-    return session.scalars(query.order_by(Step.number).limit(limit)).all()
+    rows = session.scalars(query.order_by(Step.number).limit(limit)).all()
+    whole = after >= job.steps_sent or (rows and rows[0].number == after + 1)
+    following = max(job.steps_sent, rows[-1].number if rows else 0) + 1
+    return Page(job.state, following, 1 if whole else _oldest(session, job_id), rows)
+
+
+def _oldest(session: Session, job_id: str) -> int:
+    return session.scalar(select(func.min(Step.number)).where(Step.job_id == job_id)) or 1
+
+
+def gone(job_id: str, oldest: int) -> StepsGone:
+    """Say from which number on steps are kept."""
+    fault = f"Steps of job {job_id} are kept from number {oldest} on; older ones were done, and are no longer known."
+    return StepsGone(fault, job_id=job_id, oldest=oldest)

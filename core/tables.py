@@ -30,8 +30,8 @@ READY, AWAITING = "ready", "awaiting_upload"
 TERMINAL = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
 #: All others, in a list that is the same in every process: by it a query finds them in an index.
 LIVE = tuple(state for state in JobState if state not in TERMINAL)
-#: The reason of a session that rests until its next step.
-SESSION_IDLE = "session_idle"
+#: The reasons of a session that rests until its next step, and of one that was woken up by it.
+SESSION_IDLE, SESSION_WOKEN = "session_idle", "session_woken"
 #: An attempt holds the job, and its lease counts.
 HELD = frozenset({JobState.RUNNING, JobState.CANCELLING, JobState.PAUSING})
 

@@ -1,4 +1,4 @@
-"""Where a job's arrays come from: stored datasets, columns of a table, inline lists, bytes, one-hot labels, dummy data."""
+"""Where a job's arrays come from: datasets, columns of a table, inline lists, bytes, one-hot labels, dummy data."""
 
 from __future__ import annotations
 

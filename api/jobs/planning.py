@@ -1,53 +1,31 @@
 """From what a caller wrote to a plan that can be carried out: everything it names is looked up here."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from api.jobs.schemas import JobIn, StartIn
+from api.shelf import Shelf
 from api.wiring import Wiring
-from core.datasets import Datasets, array_of
+from core.datasets import Datasets
 from core.errors import NotFound, Unprocessable
 from core.jobs import Jobs
 from core.models import Models, Weights
-from core.tables import READY, Dataset
+from core.tables import READY
 from engine import exports
 from engine.errors import within
-from engine.plan import ArraySpec, Plan
+from engine.plan import Plan
 
 #: The keys that the engine reads; the others of a definition are the service's own.
-PLAN_KEYS = ("model", "compile", "fit", "evaluate", "predict", "dim_ordering")
+PLAN_KEYS = ("model", "compile", "fit", "evaluate", "predict", "session", "dim_ordering")
 #: What an ended job leaves for others to go on from.
-TRAINED, OPTIMIZER = "weights.h5", "optimizer.safetensors"
+TRAINED, OPTIMIZER, STATES = "weights.h5", "optimizer.safetensors", "states.safetensors"
 
 
 def wrong(pointer: str, fault: str) -> Unprocessable:
     """Point at what is wrong with a body."""
     return Unprocessable(fault, errors=[{"pointer": pointer, "detail": fault}])
-
-
-@dataclass
-class Shelf:
-    """The datasets of a project, as the engine asks for them."""
-
-    datasets: Datasets
-
-    def __post_init__(self) -> None:
-        self.seen: dict[str, Dataset] = {}
-
-    def describe(self, dataset_id: str, array: str) -> ArraySpec:
-        """Tell an array's shape and type.
-
-        Raises:
-            LookupError: There is no such dataset, or it has no such array.
-        """
-        dataset = self.seen.get(dataset_id) or self.datasets.find(dataset_id)
-        if dataset is None:
-            raise LookupError(f"There is no dataset {dataset_id[:80]!r}; GET /v1/datasets lists those there are.")
-        self.seen[dataset_id] = dataset
-        return ArraySpec(*array_of(dataset, array))
 
 
 def read_plan(session: Session, wiring: Wiring, project_id: str, body: Mapping[str, Any]) -> Plan:
@@ -102,17 +80,22 @@ def _check_weights(session: Session, project_id: str, weights: StartIn) -> None:
         fault = f"Weights {weights.id} are {state}: upload their file, then POST /v1/weights/{weights.id}/complete."
         raise wrong("/weights/id", fault)
     if weights.job is not None:
-        _check_trained(session, project_id, weights.job, weights.optimizer)
+        _check_trained(session, project_id, weights.job, weights)
+    elif weights.states:
+        raise wrong("/weights/states", "Uploaded weights hold no states of stateful layers: those are left by jobs.")
 
 
-def _check_trained(session: Session, project_id: str, job_id: str, with_optimizer: bool) -> None:
+def _check_trained(session: Session, project_id: str, job_id: str, weights: StartIn) -> None:
     jobs = Jobs(session, project_id)
     try:
         job = jobs.get(job_id)
         if not job.is_terminal:
             raise wrong("/weights/job", f"Job {job_id} is {job.state}; wait until it has ended.")
         jobs.artifact(job_id, TRAINED)
-        if with_optimizer:
+        if weights.optimizer:
             jobs.artifact(job_id, OPTIMIZER)
     except NotFound as error:
         raise wrong("/weights/job", error.detail) from error
+    if weights.states and not any(each.name == STATES for each in jobs.artifacts(job_id)):
+        fault = f"Job {job_id} has left no states: its model has no stateful layer, or it did not come to an end."
+        raise wrong("/weights/states", fault)

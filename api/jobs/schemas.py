@@ -21,6 +21,7 @@ class StartIn(Strict):
     by_name: bool = False
     into: str | None = None
     optimizer: bool = False
+    states: bool = False
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -28,6 +29,8 @@ class StartIn(Strict):
             raise ValueError('Give either "id" (of uploaded weights) or "job", and not both.')
         if self.optimizer and self.into is not None:
             raise ValueError('The state of an optimizer is that of a whole model: leave out "optimizer" or "into".')
+        if self.states and self.into is not None:
+            raise ValueError('The states of layers are those of a whole model: leave out "states" or "into".')
         return self
 
 
@@ -46,7 +49,7 @@ class JobLimitsIn(Strict):
 
 
 class JobIn(Strict):
-    """A job; `model`, `compile`, `fit`, `evaluate` and `predict` are in Keras 1's words."""
+    """A job; `model`, `compile`, `fit`, `evaluate` and `predict` are in Keras 1's words; a `session` is sent steps."""
 
     name: Name | None = None
     labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, max_length=20)
@@ -57,6 +60,7 @@ class JobIn(Strict):
     fit: Part = None
     evaluate: Part = None
     predict: Part = None
+    session: Part = None
     dim_ordering: str | None = None
     checkpoint: CheckpointIn | None = None
     limits: JobLimitsIn | None = None
@@ -64,8 +68,8 @@ class JobIn(Strict):
 
     @model_validator(mode="after")
     def _something_to_do(self) -> Self:
-        if self.fit is None and self.evaluate is None and self.predict is None:
-            raise ValueError("Give at least one of fit, evaluate and predict: there is nothing to do.")
+        if not any(part is not None for part in (self.fit, self.evaluate, self.predict, self.session)):
+            raise ValueError("Give at least one of fit, evaluate and predict, or session: there is nothing to do.")
         return self
 
 

@@ -86,6 +86,8 @@ def show(job: Job, whole: bool = True) -> JobOut:
     links = {name: f"{path}/{name}" for name in ("events", "metrics", "attempts", "artifacts")}
     if job.state == JobState.SUCCEEDED and job.kind == TRAINING:
         links["receipt"] = f"{path}/artifacts/{RECEIPT}"
+    if whole and "session" in job.definition:
+        links["steps"] = f"{path}/steps"
     return JobOut(
         id=job.id,
         name=job.name,

@@ -88,6 +88,10 @@ class Watch:
         """Say how far a job is, not earlier than now; `None` where there is none."""
         return await self._marks.one(job_id) if is_plausible(job_id) else None
 
+    async def marks(self, job_ids: Collection[str]) -> Mapping[str, Mark]:
+        """Say how far some jobs are, not earlier than now."""
+        return await self._marks.many(job_ids)
+
     @property
     def is_full(self) -> bool:
         """Whether nobody more may wait."""
@@ -166,7 +170,7 @@ class Watch:
     async def _tell(self) -> None:
         watched = tuple(self._topics)
         try:
-            found = await self._marks.many(watched)
+            found = await self.marks(watched)
         except Exception:
             # Whatever the database has: those who wait go on waiting, and the next look may succeed.
             log.exception("a look at %d watched jobs failed", len(watched))
