@@ -33,12 +33,7 @@ def drawn(generator: Iterator[Any], samples: int) -> Iterator[tuple[Any, Any, An
     """
     seen = 0
     while seen < samples:
-        try:
-            batch = next(generator)
-        except StopIteration:
-            raise TrainyardError(
-                f"The generator ended after {seen} of {samples} samples. It must yield batches for ever."
-            ) from None
+        batch = _next(generator, seen, samples)
         if not isinstance(batch, tuple) or len(batch) not in (2, 3):
             raise TrainyardError(
                 f"A generator must yield (x, y) or (x, y, sample_weight), but this one yields a {type(batch).__name__}."
@@ -46,6 +41,15 @@ def drawn(generator: Iterator[Any], samples: int) -> Iterator[tuple[Any, Any, An
         x, y, weights = batch if len(batch) == 3 else (*batch, None)
         seen += rows_of({"x": data(x, "x")})
         yield x, y, weights
+
+
+def _next(generator: Iterator[Any], seen: int, samples: int) -> Any:
+    try:
+        return next(generator)
+    except StopIteration:
+        raise TrainyardError(
+            f"The generator ended after {seen} of {samples} samples. It must yield batches for ever."
+        ) from None
 
 
 # -- judging and predicting ---------------------------------------------------------------------
@@ -67,8 +71,8 @@ def evaluate(model: Sequential, generator: Iterator[Any], samples: int, most: in
 def predict(model: Sequential, generator: Iterator[Any], samples: int) -> Array:
     """Predict batch by batch."""
     outputs: list[Array] = []
-    while sum(len(each) for each in outputs) < samples:
-        batch = next(generator)
+    while (seen := sum(len(each) for each in outputs)) < samples:
+        batch = _next(generator, seen, samples)
         outputs.append(model.predict_on_batch(batch[0] if isinstance(batch, tuple) else batch))
     return np.concatenate(outputs)[:samples]
 

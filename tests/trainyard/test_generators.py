@@ -1,7 +1,7 @@
 """Training, judging and predicting on what a generator yields here."""
 
 from contextlib import closing
-from itertools import count
+from itertools import count, pairwise
 
 import numpy as np
 import pytest
@@ -110,7 +110,7 @@ def test_who_hears_of_a_batch_may_set_the_rate_of_the_next_one(client):
         model.learning_rate = rates[min(batch + 1, 3)]
 
     model.fit_generator(cycle(16, X, Y), 64, 1, 0, callbacks=[LambdaCallback(on_batch_end=next_rate)])
-    moved = [bool((one != other).any()) for one, other in zip(weights, weights[1:], strict=False)]
+    moved = [bool((one != other).any()) for one, other in pairwise(weights)]
     assert moved == [False, False, True]
 
 
