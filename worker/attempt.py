@@ -16,6 +16,7 @@ from core.blobs import Blobs
 from core.errors import LostLease
 from core.leases import TRAINING
 from core.settings import Settings
+from core.stepping import Did
 from core.tables import JobState
 from engine.limits import Limits
 from engine.plan import Plan
@@ -29,7 +30,8 @@ from worker.patience import Patience
 from worker.protocol import EPOCHS, Assignment
 from worker.receipt import RECEIPT, fidelity, receipt
 from worker.restoring import restore
-from worker.results import FORMATS, OPTIMIZER, leave, leave_predictions, write_json
+from worker.results import FORMATS, OPTIMIZER, STATES, leave, leave_predictions, write_json
+from worker.session import Sitting
 
 log = logging.getLogger(__name__)
 
@@ -125,11 +127,17 @@ class Attempt:
         self._begin(training)
         self._training = training
         self._epoch_began = time.monotonic()
+        closed = self._attend(training) if plan.session else None
         training.fit(self)
         evaluation = training.evaluate(self) if plan.evaluate else None
         predictions = training.predict(self) if plan.predict else None
         self._keep_results(training, predictions)
+        if closed is not None:
+            self._journal.did(closed)
         return evaluation
+
+    def _attend(self, training: Training) -> Did:
+        return Sitting(training, self._journal, self, self._inputs.describe, self._tools.limits).run()
 
     # What the engine tells its watcher.
 
@@ -162,6 +170,21 @@ class Attempt:
         """Tell the caller something that is odd but no failure."""
         self._journal.event("warning", {"detail": message})
 
+    # What a session tells besides.
+
+    def idle(self, wish: str | None) -> None:
+        """Leave, if it is time to, though there is nothing to report."""
+        if self._stop.is_set():
+            self._leave(Leave(JobState.QUEUED, "worker_stopped"))
+        self._check_time(time.monotonic())
+        self._obey(wish)
+
+    def rest(self, reason: str) -> None:
+        """Leave until there is something to do."""
+        if self._training:
+            self._report(self._training, time.monotonic())
+        self._leave(Leave(JobState.PAUSED, reason))
+
     # How an attempt begins, goes on and ends.
 
     def _begin(self, training: Training) -> None:
@@ -174,6 +197,8 @@ class Attempt:
             if weights.get("optimizer"):
                 remembered = self._inputs.artifact(weights["job"], OPTIMIZER) if "job" in weights else path
                 training.load_optimizer(remembered, kernels)
+            if weights.get("states"):
+                training.load_states(self._inputs.artifact(weights["job"], STATES))
 
     def _report(self, training: Training, now: float) -> None:
         progress = training.progress
@@ -183,10 +208,13 @@ class Attempt:
         metrics = self._logs | progress.metrics
         wish = self._journal.report(self._meter.read(progress), metrics, fidelity(training))
         self._next_report = now + _REPORT_SECONDS
+        self._check_time(now)
+        self._obey(wish)
+
+    def _check_time(self, now: float) -> None:
         limit = self._assignment.limit_seconds
         if limit is not None and now - self._started > limit:
             raise Leave(JobState.FAILED, "time_limit", failures.time_limit(limit))
-        self._obey(wish)
 
     def _obey(self, wish: str | None) -> None:
         if wish == "cancel":

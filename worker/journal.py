@@ -7,9 +7,10 @@ from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
 
-from core import attempts, leases
+from core import attempts, leases, stepping
 from core.blobs import Blobs, attempt_key
 from core.jobs import Jobs
+from core.stepping import Did
 from core.tables import Attempt, Checkpoint
 from worker.patience import Patience
 from worker.protocol import Assignment
@@ -33,6 +34,9 @@ class Journal:
         self._fence = (assignment.job_id, assignment.attempt, assignment.worker)
         self._epochs: list[tuple[int, dict[str, Any]]] = []
         self._artifacts: list[dict[str, Any]] = []
+        self._steps: list[Did] = []
+        #: The step of the newest checkpoint, if this attempt has one.
+        self.kept: int | None = None
 
     @property
     def stored(self) -> dict[str, str]:
@@ -48,6 +52,23 @@ class Journal:
     def epoch(self, epoch: int, logs: dict[str, Any]) -> None:
         """Keep an epoch's logs for the next write, so that fast epochs share a transaction."""
         self._epochs.append((epoch, logs))
+
+    def following(self, after: int, limit: int) -> tuple[str | None, list[tuple[int, str, bytes | None]]]:
+        """Read the caller's wish, and number, state and content of the next steps of a session."""
+        return self._database.read(lambda session: stepping.following(session, *self._fence, after, limit))
+
+    def did(self, step: Did) -> None:
+        """Keep what came of a step for the next write, so that fast steps share a transaction."""
+        self._steps.append(step)
+
+    def record(self) -> None:
+        """Write what came of steps, if any has been done."""
+        if self._steps:
+            self._write(lambda session: None)
+
+    def datasets(self) -> Sequence[str]:
+        """Name the datasets that the job has read, in its steps too."""
+        return self._database.read(lambda session: stepping.datasets(session, self._assignment.job_id))
 
     def event(self, type: str, data: dict[str, Any]) -> None:
         """Add to the job's story."""
@@ -73,6 +94,7 @@ class Journal:
 
         row: dict[str, Any] = {"step": step, "epoch": epoch, "blob": key, "bytes": size, "sha256": sha256}
         self._drop(self._write(lambda session: attempts.checkpointed(session, *self._fence, **row, keep=keep)))
+        self.kept = step
 
     def artifact(self, name: str, path: Path, format: str, max_difference: float | None = None) -> None:
         """Store a file and keep its row for the end, when all of them appear at once."""
@@ -109,13 +131,16 @@ class Journal:
         )
 
     def _write(self, write: Callable[[Session], T]) -> T:
-        def with_epochs(session: Session) -> T:
+        def with_what_waits(session: Session) -> T:
             if self._epochs:
                 attempts.epochs(session, *self._fence, self._epochs)
+            if self._steps:
+                stepping.did(session, *self._fence, self._steps)
             return write(session)
 
-        result = self._database.write(with_epochs)
+        result = self._database.write(with_what_waits)
         self._epochs.clear()
+        self._steps.clear()
         return result
 
     def _publish(self, session: Session) -> list[str]:

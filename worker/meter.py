@@ -29,17 +29,18 @@ class Meter:
     def read(self, position: Progress) -> dict[str, Any]:
         """Say how far a training is, and how fast it has been since it was last asked."""
         self._measure(position)
-        left = max(position.total_steps - position.step, 0)
-        done = position.step / position.total_steps if position.total_steps else 0.0
+        total = None if position.phase == "session" else position.total_steps
+        left = max((total or 0) - position.step, 0)
+        done = position.step / total if total else 0.0
         return {
             "phase": position.phase,
             "epoch": position.epoch,
             "nb_epoch": position.nb_epoch,
             "step": position.step,
-            "total_steps": position.total_steps,
-            "fraction": min(done, 1.0),
+            "total_steps": total,  # nobody knows how many steps a session will be sent
+            "fraction": None if total is None else min(done, 1.0),
             "samples_per_second": self._samples,
-            "eta_seconds": left / self._steps if self._steps else None,
+            "eta_seconds": left / self._steps if self._steps and total is not None else None,
         }
 
     def _measure(self, position: Progress) -> None:

@@ -18,8 +18,9 @@ def restore(training: Training, journal: Journal, blobs: Blobs, folder: Path) ->
         OSError: Storage does not answer: the checkpoint may be there all the same.
     """
     for number, checkpoint in enumerate(journal.checkpoints()):
-        fault = _fault(training, checkpoint, blobs, folder / "restore")
+        fault = _fault(training, checkpoint, blobs, folder / "restore", journal)
         if fault is None:
+            journal.kept = checkpoint.step
             if number:
                 journal.resumed(checkpoint)
             return True
@@ -29,13 +30,13 @@ def restore(training: Training, journal: Journal, blobs: Blobs, folder: Path) ->
     return False
 
 
-def _fault(training: Training, checkpoint: Checkpoint, blobs: Blobs, path: Path) -> str | None:
+def _fault(training: Training, checkpoint: Checkpoint, blobs: Blobs, path: Path, journal: Journal) -> str | None:
     """Try a checkpoint; say why it cannot be used."""
     try:
         blobs.get_file(checkpoint.blob, path)
         if digest(path) != (checkpoint.bytes, checkpoint.sha256):
             return "is damaged"
-        training.restore(path)
+        _restore(training, path, checkpoint, journal)
     except FileNotFoundError:
         return "is gone"
     except Inexact as error:
@@ -45,3 +46,17 @@ def _fault(training: Training, checkpoint: Checkpoint, blobs: Blobs, path: Path)
     finally:
         path.unlink(missing_ok=True)
     return None
+
+
+def _restore(training: Training, path: Path, checkpoint: Checkpoint, journal: Journal) -> None:
+    """Go back to a checkpoint; a session, which cannot begin anew, to one from which the bits differ as well."""
+    try:
+        training.restore(path)
+    except Inexact as error:
+        if training.plan.session is None:
+            raise
+        training.restore(path, exact=False)
+        told = (
+            f"The checkpoint at step {checkpoint.step} {error}: the session goes on from it, and the bits may differ."
+        )
+        journal.event("warning", {"detail": told})

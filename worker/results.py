@@ -16,6 +16,8 @@ from engine.training.loop import Training
 
 #: What the optimizer has gathered, kept beside the weights so that a later job can take it along.
 OPTIMIZER = "optimizer.safetensors"
+#: What stateful layers remember, kept for the same.
+STATES = "states.safetensors"
 
 #: By the end of a file's name, what its format is called.
 FORMATS = {
@@ -34,7 +36,7 @@ Store = Callable[[str, Callable[[Path], object]], None]
 
 
 def leave(training: Training, definition: dict[str, Any], store: Store) -> None:
-    """Store the model, its weights in two formats and as asked for, and what a fit leaves besides."""
+    """Store the model, its weights in two formats and as asked for, and what a fit or a session leaves besides."""
     store("model.json", lambda path: write_json(path, definition["model"]))
     store("weights.h5", lambda path: training.save_weights(path, "hdf5"))
     store("weights.safetensors", lambda path: training.save_weights(path, "safetensors"))
@@ -43,8 +45,11 @@ def leave(training: Training, definition: dict[str, Any], store: Store) -> None:
             store(EXPORTS[export], partial(exporting.export, training, export))
         except NotExported as error:
             training.warn(str(error))
-    if "fit" in definition:
+    if training.plan.model.all_memories:
+        store(STATES, training.save_states)
+    if "fit" in definition or ("session" in definition and "compile" in definition):
         store(OPTIMIZER, training.save_optimizer)
+    if "fit" in definition:
         store("history.json", lambda path: write_json(path, finite(training.history)))
 
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from core import attempts
+from core import attempts, stepping
 from core.errors import LostLease
+from core.unit import reading
 from engine.limits import Limits
 from engine.plan import ArraySpec, Plan
 from engine.training.loop import Training
@@ -68,6 +69,8 @@ def rehearse_queries(tools: Tools) -> None:
         Inputs(Patience(tools.sessions, 0.0), tools.cache, "prj_none").describe("ds_none", "x")
     with contextlib.suppress(LostLease), tools.sessions.begin() as session:
         attempts.report(session, "job_none", 0, "nobody", {}, {})
+    with contextlib.suppress(LostLease), reading(tools.sessions) as session:
+        stepping.following(session, "job_none", 0, "nobody", 0, 1)
 
 
 def _spec(array: np.ndarray) -> ArraySpec:

@@ -66,13 +66,14 @@ class Turns:
                 _free(waiter)
 
     async def _tell(self) -> None:
+        waiting = dict(self._waiting)  # who comes while this look runs is answered by the next one
         try:
-            found = await self._watch.marks({job_id for job_id, _ in self._waiting.values()})
+            found = await self._watch.marks({job_id for job_id, _ in waiting.values()})
         except Exception:
             # Whatever the database has: those who wait go on waiting, and the next look may succeed.
-            log.exception("a look at %d waiting for steps failed", len(self._waiting))
+            log.exception("a look for %d who wait for steps failed", len(waiting))
             return
-        for waiter, (job_id, number) in self._waiting.items():
+        for waiter, (job_id, number) in waiting.items():
             if _is_over(found.get(job_id), number):
                 _free(waiter)
 
