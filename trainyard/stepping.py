@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from trainyard import arrays, tensors
@@ -100,13 +101,19 @@ class Stepping:
             return arrays.weights_of(self.client, self.job_id)
         if self._weights is None:
             with arrays.folder() as place:
-                path = arrays.fetched(self.client, self.job_id, self.saved(".safetensors"), place)
-                self._weights = tensors.read(path)
+                self._weights = tensors.read(self.saved(".safetensors", place))
         return self._weights
 
-    def saved(self, suffix: str) -> str:
-        """Have the weights as they now are become an artifact, `.h5` or `.safetensors`; return its name."""
-        return str(self.do({"save": {"name": f"now{suffix}"}})["artifact"])
+    def saved(self, suffix: str, place: Path) -> Path:
+        """Fetch the weights as they now are, as `.h5` or `.safetensors`, into a folder."""
+        name = f"weights{suffix}"
+        try:
+            if not self.ended:
+                name = self.do({"save": {"name": f"now{suffix}"}})["artifact"]
+        except Refused:
+            if not self.ended:  # but for one that somebody else has closed
+                raise
+        return arrays.fetched(self.client, self.job_id, name, place)
 
     def close(self) -> None:
         """End it, and wait until its job has left what a training leaves; once it has ended, do nothing.
