@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -230,14 +231,15 @@ class Built:
 
     @property
     def optimizer(self) -> Optimizer:
-        """The optimizer that the model was compiled with."""
-        return self.compiled.optimizer
+        """The optimizer that the model was compiled with; `K.set_value` sets its `lr`."""
+        optimizer = copy(self.compiled.optimizer)
+        object.__setattr__(optimizer, "lr", backend.Rate.of(self))
+        return optimizer
 
     @property
     def learning_rate(self) -> float:
         """The optimizer's rate; to set it leaves what the optimizer has gathered."""
-        rate: float = self.compiled.optimizer.lr  # type: ignore[attr-defined]
-        return rate
+        return float(self.compiled.optimizer.lr)  # type: ignore[attr-defined]
 
     @learning_rate.setter
     def learning_rate(self, rate: float) -> None:
