@@ -96,7 +96,8 @@ def _known(session: Session, job: Job, first: int, steps: Sequence[Sent]) -> int
     if not known:
         return 0
     query = select(Step.number, Step.sha256).where(Step.job_id == job.id)
-    found = dict(session.execute(query.where(Step.number >= first, Step.number < first + known)).tuples().all())
+    rows = session.execute(query.where(Step.number >= first, Step.number < first + known))
+    found = {row.number: row.sha256 for row in rows}
     for number, sent in zip(range(first, first + known), steps, strict=False):
         if number not in found:
             raise gone(job.id, _oldest(session, job.id))

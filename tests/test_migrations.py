@@ -12,8 +12,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
-from core.database import alembic_config, make_engine, migrate
-from core.tables import Base
+from core.database import alembic_config, make_engine, make_sessions, migrate
+from core.ids import DEFAULT_PROJECT, new_id
+from core.jobs import Jobs
+from core.steps import Sent, append
+from core.tables import Base, Job
 from tests.servers.postgres import make_postgres, postgres_socket  # noqa: F401
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -90,3 +93,19 @@ def test_alembic_itself_reads_the_settings(tmp_path):
     engine = make_engine(url)
     assert "jobs" in tables(engine)
     engine.dispose()
+
+
+def test_an_older_worker_is_left_no_session_that_it_would_take_for_a_job_with_nothing_to_do(url, engine):
+    migrate(url)
+    sessions = make_sessions(engine)
+    job = Job(id=new_id("job"), project_id=DEFAULT_PROJECT, kind="training", labels={}, definition={}, seed=7)
+    with sessions.begin() as session:
+        Jobs(session, DEFAULT_PROJECT).add(job)
+        append(session, DEFAULT_PROJECT, job.id, 1, [Sent("train", b"{}")])
+    engine.dispose()
+
+    command.downgrade(alembic_config(url), "0007")
+
+    with engine.connect() as connection:
+        state, finished = connection.execute(text("SELECT state, finished_at FROM jobs")).one()
+    assert (state, finished is None) == ("cancelled", False)

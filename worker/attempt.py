@@ -81,6 +81,7 @@ class Attempt:
         self._keep = wanted.get("keep") or tools.settings.checkpoint_keep
         self._logs: dict[str, Any] = {}
         self._next_report = 0.0
+        self._reported: int | None = None
         self._next_checkpoint = self._started + self._every_seconds
         self._warned_of_storage = False
         self._epoch_began = self._started
@@ -146,10 +147,11 @@ class Attempt:
         now = time.monotonic()
         if self._stop.is_set():
             self._leave(Leave(JobState.QUEUED, "worker_stopped"))
-        if now >= self._next_report and self._training:
-            self._report(self._training, now)
-        if now >= self._next_checkpoint and self._training:
-            self._checkpoint(self._training)
+        training = self._training
+        if training and now >= self._next_report and self._has_moved(training, self._reported):
+            self._report(training, now)
+        if training and now >= self._next_checkpoint and self._has_moved(training, self._journal.kept):
+            self._checkpoint(training)
 
     def epoch(self, epoch: int, logs: dict[str, float]) -> None:
         """Keep an epoch's numbers, and its state where the caller wants it."""
@@ -170,20 +172,24 @@ class Attempt:
         """Tell the caller something that is odd but no failure."""
         self._journal.event("warning", {"detail": message})
 
-    # What a session tells besides.
+    # What a session asks besides.
 
-    def idle(self, wish: str | None) -> None:
-        """Leave, if it is time to, though there is nothing to report."""
-        if self._stop.is_set():
-            self._leave(Leave(JobState.QUEUED, "worker_stopped"))
+    def between(self, wish: str | None) -> None:
+        """Do what is to be done between two steps; where none follows, a report would say nothing new."""
         self._check_time(time.monotonic())
         self._obey(wish)
+        self.batch()
 
     def rest(self, reason: str) -> None:
         """Leave until there is something to do."""
         if self._training:
             self._report(self._training, time.monotonic())
         self._leave(Leave(JobState.PAUSED, reason))
+
+    @staticmethod
+    def _has_moved(training: Training, since: int | None) -> bool:
+        """Tell whether there is something new: always, but in a session that has been sent no step."""
+        return training.plan.session is None or training.number != since
 
     # How an attempt begins, goes on and ends.
 
@@ -207,7 +213,7 @@ class Attempt:
             self._epoch_seconds.clear()
         metrics = self._logs | progress.metrics
         wish = self._journal.report(self._meter.read(progress), metrics, fidelity(training))
-        self._next_report = now + _REPORT_SECONDS
+        self._next_report, self._reported = now + _REPORT_SECONDS, progress.step
         self._check_time(now)
         self._obey(wish)
 

@@ -40,8 +40,8 @@ class SessionLost(RunError):
 class Host(Watcher, Protocol):
     """The attempt that a session is part of."""
 
-    def idle(self, wish: str | None) -> None:
-        """Leave, if it is time to; there is nothing to report."""
+    def between(self, wish: str | None) -> None:
+        """Report, checkpoint or leave, when it is time to."""
         ...
 
     def rest(self, reason: str) -> None:
@@ -75,10 +75,8 @@ class Sitting:
         closed = None
         while closed is None:
             wish, rows = self._journal.following(self._training.number, PAGE)
-            self._host.idle(wish)
+            self._host.between(wish)
             closed = self._do_all(rows)
-            if self._training.number != self._journal.kept:
-                self._host.batch()
         return closed
 
     def _do_all(self, rows: Sequence[Row]) -> Did | None:
@@ -105,10 +103,13 @@ class Sitting:
         return None
 
     def _pause(self) -> None:
-        idle, session = time.monotonic() - self._idle_since, self._plan.session
+        idle, session = self._idle_seconds(), self._plan.session
         if session and idle > session.idle_seconds:
             self._host.rest(SESSION_IDLE)
         time.sleep(min(max(SHARE * idle, FIRST_SECONDS), LONGEST_SECONDS))
+
+    def _idle_seconds(self) -> float:
+        return time.monotonic() - self._idle_since
 
     def _content(self, number: int, content: bytes | None) -> dict[str, Any]:
         if content is None or number != self._training.number + 1:

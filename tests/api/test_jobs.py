@@ -49,7 +49,7 @@ def test_what_is_the_service_s_own_is_kept_beside_the_engine_s(client, job_body,
         "limits": {"seconds": 60},
     }
     definition = client.post("/v1/jobs", json=job_body(**own)).json()["definition"]
-    assert definition["weights"] == {"job": trained, "by_name": True, "optimizer": False}
+    assert definition["weights"] == {"job": trained, "by_name": True, "optimizer": False, "states": False}
     assert definition["checkpoint"] == {"every_seconds": 5.0, "every_epochs": 2, "keep": 3}
     assert definition["limits"] == {"seconds": 60.0}
 

@@ -95,6 +95,9 @@ def test_every_reference_leads_somewhere_and_no_schema_is_left_over(document):
         ("GET", "/v1/jobs?odd=1", None),
         ("GET", "/v1/jobs?page_token=odd", None),
         ("GET", "/v1/jobs/job_none", None),
+        ("GET", "/v1/jobs/job_none/steps", None),
+        ("POST", "/v1/jobs/job_none/steps", {"first": 1, "steps": [{"close": {}}]}),
+        ("POST", "/v1/jobs/job_none/steps", {"first": 0, "steps": []}),
         ("POST", "/v1/jobs", {}),
         ("POST", "/v1/predictions", {"job": "job_none", "x": [[1]]}),
         ("POST", "/v1/datasets/ds_none/complete", None),
@@ -142,6 +145,7 @@ def shown_examples():
         "/v1/datasets": examples.DATASETS,
         "/v1/evaluations": examples.EVALUATIONS,
         "/v1/jobs": examples.JOBS,
+        "/v1/jobs/{job_id}/steps": examples.STEPS,
         "/v1/models": examples.MODELS,
         "/v1/predictions": examples.PREDICTIONS,
         "/v1/validations": examples.JOBS,
@@ -176,7 +180,10 @@ def test_an_example_works_as_it_is_shown(path, name, body, client, real, serve, 
     if path in ("/v1/predictions", "/v1/evaluations"):
         serve(act)
 
-    answer = client.post(path, json=real(body))
+    if "{job_id}" in path:
+        path = path.format(job_id=client.post("/v1/jobs", json=real(examples.SESSION)).json()["id"])
+
+    answer = client.post(path, json=real(body), headers={"Prefer": "wait=0"})
 
     assert answer.is_success, answer.text
     assert not answer.json().get("warnings"), "an example is a model to others"
