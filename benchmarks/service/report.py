@@ -6,17 +6,17 @@ from types import ModuleType
 
 import httpx
 
-from benchmarks.service import files, first_step, growth, peers, polls, queue, streams
+from benchmarks.service import files, first_step, growth, peers, polls, queue, sessions, streams
 from benchmarks.service.stack import DATABASES, Stack, stack
 
-PARTS = ("first_step", "peers", "polls", "streams", "queue", "files", "growth")
+PARTS = ("first_step", "sessions", "peers", "polls", "streams", "queue", "files", "growth")
 
 
 def main(parts: Sequence[str] = ()) -> None:
     """Measure, and print."""
     wanted = [part for part in PARTS if part in (parts or PARTS)]
     found = {part: [] for part in wanted}
-    for name in DATABASES if set(wanted) - {"first_step", "peers"} else ():
+    for name in DATABASES if set(wanted) - {"first_step", "sessions", "peers"} else ():
         with stack(name) as each:
             measure(each, found)
     print(f"\nLoad before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores.")
@@ -27,6 +27,8 @@ def main(parts: Sequence[str] = ()) -> None:
     show("Long tables", growth, found.get("growth"))
     if "first_step" in wanted:
         print("\n## An embedded yard\n", *first_step.table(), sep="\n")
+    if "sessions" in wanted:
+        print("\n## Steps of a session\n", *sessions.table(), sep="\n")
     if "peers" in wanted:
         print("\n## Beside MLflow and H2O-3\n", *peers.table(), sep="\n")
 
