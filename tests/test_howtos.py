@@ -23,6 +23,7 @@ BLOCKS = {
     "tutorial": {"bash", "python"},
     "several-inputs": {"json", "python"},
     "stateful": {"json", "python"},
+    "sessions": {"json", "python"},
     "custom-metrics": {"json", "python"},
     "resume": {"json", "python"},
     "gpu-workers": {"sh"},

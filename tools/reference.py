@@ -16,7 +16,7 @@ classes that do the work, as `GET /v1/capabilities` is; `tests/test_reference.py
 """
 ARGUMENTS = "| argument | takes | default | meaning |\n|---|---|---|---|\n"
 #: In the order of the page: parts of a job, what is made of classes, and what of functions.
-PARTS = ("compile", "fit", "evaluate", "predict")
+PARTS = ("compile", "fit", "evaluate", "predict", "session")
 CLASSES = {
     "layers": "Layers",
     "optimizers": "Optimizers",
@@ -38,6 +38,7 @@ def page() -> str:
     every = describe(Layer)["arguments"]
     found = capabilities()
     parts = [HEAD, "\n## Parts of a job\n", *(_class(f"`{part}`", found[part]) for part in PARTS)]
+    parts += ["\n## Steps of a session\n", *(_class(f"`{step}`", its) for step, its in found["steps"].items())]
     parts += ["\n## Arguments of every layer\n\n", *_table(every)]
     for key, title in CLASSES.items():
         own = {each["name"] for each in every} if key == "layers" else set()

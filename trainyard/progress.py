@@ -96,6 +96,8 @@ def headline(job: Json) -> str:
     if state == "running" and progress.get("nb_epoch"):
         epoch = min(progress.get("epoch", 0) + 1, progress["nb_epoch"])
         return f"[{style}]epoch {epoch}/{progress['nb_epoch']}[/]"
+    if state == "running" and progress.get("phase") == "session":
+        return f"[{style}]session, {progress['step']:,} steps[/]"
     reason = f" ({escape(job['reason'])})" if job.get("reason") else ""
     return f"[{style}]{state}{reason}[/]"
 

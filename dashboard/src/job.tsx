@@ -39,6 +39,7 @@ export function JobPage() {
 }
 
 function Head({ job, put }: { job: Job; put: (job: Job) => void }) {
+  const fraction = fractionOf(job);
   return (
     <div class="job-head">
       <div class="head">
@@ -54,8 +55,8 @@ function Head({ job, put }: { job: Job; put: (job: Job) => void }) {
       </div>
       {!ENDED.has(job.state) && (
         <div class="going">
-          <Bar fraction={fractionOf(job)} state={job.state} label={`Progress of ${titleOf(job)}`} />
-          <span>{job.progress && <b>{percent(fractionOf(job))}</b>} {progressText(job)}</span>
+          {fraction !== null && <Bar fraction={fraction} state={job.state} label={`Progress of ${titleOf(job)}`} />}
+          <span>{job.progress && fraction !== null && <b>{percent(fraction)}</b>} {progressText(job)}</span>
         </div>
       )}
       <span class="hidden" role="status">{`${titleOf(job)} is ${job.state}`}</span>
@@ -121,7 +122,7 @@ function Facts({ job }: { job: Job }) {
     <dl class="facts">
       {Object.entries(results).map(([name, value]) => <Fact key={name} name={`Test ${name}`} value={metric(value)} />)}
       {!job.evaluation && Object.entries(job.metrics ?? {}).slice(0, 4).map(([name, value]) => <Fact key={name} name={name} value={metric(value)} />)}
-      {at && !!at.nb_epoch && <Fact name="Epochs" value={`${whole(at.epoch)} of ${whole(at.nb_epoch)}`} note={`step ${whole(at.step)} of ${whole(at.total_steps)}`} />}
+      {at && !!at.nb_epoch && at.total_steps !== null && <Fact name="Epochs" value={`${whole(at.epoch)} of ${whole(at.nb_epoch)}`} note={`step ${whole(at.step)} of ${whole(at.total_steps)}`} />}
       {running && at?.samples_per_second != null && <Fact name="Speed" value={`${whole(at.samples_per_second)} /s`} note="samples" />}
       {left && <Fact name="Left" value={left} />}
       <Fact name={job.finished_at ? "Took" : job.started_at ? "Runs for" : "Waits for"}

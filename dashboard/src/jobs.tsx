@@ -79,7 +79,8 @@ function listed({ state, label }: Wanted): string {
 
 function tabTitle(jobs: Job[]): string {
   const running = jobs.filter((job) => job.state === "running");
-  if (running.length === 1) return `${percent(fractionOf(running[0]!))} ${titleOf(running[0]!)}`;
+  const fraction = running.length === 1 ? fractionOf(running[0]!) : null;
+  if (fraction !== null) return `${percent(fraction)} ${titleOf(running[0]!)}`;
   return running.length ? `${running.length} running` : "Jobs";
 }
 
@@ -168,7 +169,7 @@ function Going({ job }: { job: Job }) {
   }
   return (
     <>
-      {job.progress && <Bar fraction={fraction} state={job.state} label={`Progress of ${titleOf(job)}`} />}
+      {job.progress && fraction !== null && <Bar fraction={fraction} state={job.state} label={`Progress of ${titleOf(job)}`} />}
       <span class="dim">{progressText(job)}{job.attempt > 1 && ` · attempt ${job.attempt}`}</span>
     </>
   );

@@ -10,7 +10,7 @@ import type { Job, Json, Row, Shape, Validation } from "./types";
 import { Sorry } from "./ui";
 
 /** What of a job says how its model looks; the rest may name things that are gone. */
-const PARTS = ["model", "compile", "fit", "evaluate", "predict", "dim_ordering"];
+const PARTS = ["model", "compile", "fit", "evaluate", "predict", "session", "dim_ordering"];
 
 /** Of a layer's class and name together, in its box. */
 const MOST_LETTERS = 29;

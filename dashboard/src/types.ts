@@ -11,8 +11,9 @@ export interface Progress {
   epoch: number;
   nb_epoch: number;
   step: number;
-  total_steps: number;
-  fraction: number;
+  /** Null where nobody knows how many there will be: in a session. */
+  total_steps: number | null;
+  fraction: number | null;
   samples_per_second: number | null;
   eta_seconds: number | null;
   updated_at: string;

@@ -45,6 +45,7 @@ export function remaining(progress: Progress | null): string | null {
 export function progressText(job: Job): string {
   const { progress: at, state } = job;
   if (!at) return state === "queued" ? "waiting for a worker" : "";
+  if (at.phase === "session") return `session · ${whole(at.step)} ${at.step === 1 ? "step" : "steps"}`;
   const epoch = at.nb_epoch ? `epoch ${whole(Math.min(at.epoch + (ENDED.has(state) ? 0 : 1), at.nb_epoch))} of ${whole(at.nb_epoch)}` : at.phase;
   if (state !== "running") return epoch;
   const left = remaining(at);
@@ -52,8 +53,9 @@ export function progressText(job: Job): string {
   return [epoch, doing ?? (left && `${left} left`)].filter(Boolean).join(" · ");
 }
 
-export function fractionOf(job: Job): number {
-  return job.state === "succeeded" ? 1 : (job.progress?.fraction ?? 0);
+/** How much is done; null where nobody knows what there will be to do. */
+export function fractionOf(job: Job): number | null {
+  return job.state === "succeeded" ? 1 : job.progress ? job.progress.fraction : 0;
 }
 
 export function titleOf(job: Job): string {
@@ -61,8 +63,8 @@ export function titleOf(job: Job): string {
 }
 
 export function headline(job: Job): string {
-  const going = job.state === "running" && job.progress;
-  return `${titleOf(job)} · ${going ? percent(job.progress!.fraction) : job.state}`;
+  const fraction = job.state === "running" && job.progress ? fractionOf(job) : null;
+  return `${titleOf(job)} · ${fraction === null ? job.state : percent(fraction)}`;
 }
 
 /** Browsers keep the clipboard from pages that come over plain HTTP from another machine. */

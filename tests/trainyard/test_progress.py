@@ -22,6 +22,16 @@ def test_the_last_epoch_is_not_passed_when_all_are_done():
     assert "epoch 20/20" in headline(running(epoch=20, nb_epoch=20))
 
 
+def test_a_session_shows_how_many_steps_are_done_and_no_share_of_what_nobody_knows():
+    job = running(phase="session", epoch=0, nb_epoch=0, step=1200, total_steps=None, fraction=None, eta_seconds=None)
+    assert "session, 1,200 steps" in headline(job)
+    assert speed(job) == ""
+    console = Console(file=io.StringIO(), force_terminal=True, width=160)
+    with TrainingBar(console) as bar:
+        bar.show(job)
+    assert "0%" in console.file.getvalue()
+
+
 def test_a_job_that_waits_again_says_why():
     assert "queued (worker_lost)" in headline({"state": "queued", "reason": "worker_lost"})
 
