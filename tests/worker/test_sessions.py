@@ -353,18 +353,6 @@ def test_a_session_rests_is_woken_and_heard_by_a_real_worker(yard, make_session,
     assert {row.state for row in told(job_id)} == {"done"}
 
 
-def test_a_session_that_has_nothing_to_do_gives_its_place_to_a_job_that_waits(yard, make_job, make_session, send, read):
-    resting = make_session(idle_seconds=3600)
-    send(resting, TRAIN)
-    until(lambda: read(resting).steps_done == 1)
-    waiting = make_job()
-    until(lambda: read(waiting).state == "succeeded")
-    assert (read(resting).state, read(resting).reason) == ("paused", "session_idle")
-    send(resting, TRAIN, CLOSE)
-    until(lambda: read(resting).state == "succeeded")
-    assert (read(resting).attempt, read(resting).steps_done) == (2, 3)
-
-
 # -- wishes, rest, time -------------------------------------------------------------------------
 
 
