@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, NamedTuple
 
 from trainyard import steps
 from trainyard.arrays import arrays_in
@@ -15,11 +15,26 @@ if TYPE_CHECKING:
     from trainyard.built import Built
 
 #: A request is sent before it holds more.
-_REQUEST_BYTES = 4 * 2**20
-_REQUEST_STEPS = 32
+_REQUEST_BYTES, _REQUEST_STEPS = 2 * 2**20, 32
+#: So much of what the service lets wait in a session is made use of.
+_MOST_BYTES, _MOST_STEPS = 24 * 2**20, 128
 
 #: Told the result of a step.
 Told = Callable[[Json], None]
+
+
+class _Unsent(NamedTuple):
+    kind: str
+    part: Json
+    bytes: int
+    told: Told
+
+
+class _Sent(NamedTuple):
+    stepping: Stepping
+    number: int
+    bytes: int
+    told: Told
 
 
 class Ahead:
@@ -31,22 +46,22 @@ class Ahead:
     """
 
     def __init__(self, model: Built, most: int) -> None:
-        self._model, self._most = model, max(most, 1)
-        self._unsent: list[tuple[str, Json, Told]] = []
-        self._sent: deque[tuple[Stepping, int, Told]] = deque()
+        self._model, self._most = model, min(max(most, 1), _MOST_STEPS)
+        self._unsent: list[_Unsent] = []
+        self._sent: deque[_Sent] = deque()
 
-    def add(self, kind: str, part: Json, heard: Told) -> None:
+    def add(self, kind: str, part: Json, told: Told) -> None:
         """Send a step, now or with those that come next, and wait where too many are on their way.
 
         Raises:
             EngineError: It does not fit the model.
         """
         steps.check(self._model, kind, part)
-        self._unsent.append((kind, part, heard))
-        waits = sum(each.array.nbytes for _, part, _ in self._unsent for each in arrays_in(part))
-        if len(self._unsent) >= min(max(self._most // 2, 1), _REQUEST_STEPS) or waits * 2 > _REQUEST_BYTES:
+        self._unsent.append(_Unsent(kind, part, sum(each.array.nbytes for each in arrays_in(part)), told))
+        together = min(max(self._most // 2, 1), _REQUEST_STEPS)
+        if len(self._unsent) >= together or _bytes(self._unsent) > _REQUEST_BYTES:
             self._send()
-        while len(self._sent) + len(self._unsent) >= self._most:
+        while len(self._sent) + len(self._unsent) >= self._most or _bytes(self._sent) > _MOST_BYTES:
             self._hear()
 
     def drain(self) -> None:
@@ -58,23 +73,24 @@ class Ahead:
     def _send(self) -> None:
         if not self._unsent:
             return
-        waiting, self._unsent = self._unsent, []
-        session = steps.opened(self._model)
-        written, last = [], []
-        for kind, part, _ in waiting:
-            written += session.written(kind, part)
-            last.append(len(written) - 1)
-        numbers = session.send(written, WAIT_SECONDS if self._most == 1 else 0)
-        told = [heard for _, _, heard in waiting]
-        for place, number in enumerate(numbers):
-            heard = told[last.index(place)] if place in last else _passed_over
-            self._sent.append((session.stepping, number, heard))
+        unsent, self._unsent = self._unsent, []
+        session, written = steps.opened(self._model), []
+        for each in unsent:
+            *before, step = session.written(each.kind, each.part)
+            written += [(one, 0, _passed_over) for one in before] + [(step, each.bytes, each.told)]
+        numbers = session.send([step for step, _, _ in written], WAIT_SECONDS if self._most == 1 else 0)
+        for number, (_, size, told) in zip(numbers, written, strict=True):
+            self._sent.append(_Sent(session.stepping, number, size, told))
 
     def _hear(self) -> None:
         if not self._sent:
             self._send()
-        stepping, number, heard = self._sent.popleft()
-        heard(stepping.result(number))
+        first = self._sent.popleft()
+        first.told(first.stepping.result(first.number))
+
+
+def _bytes(those: Iterable[_Unsent | _Sent]) -> int:
+    return sum(each.bytes for each in those)
 
 
 def _passed_over(result: Json) -> None:

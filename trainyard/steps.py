@@ -78,16 +78,15 @@ class Steps:
 
     def send(self, steps: Sequence[Json], wait_seconds: int = 0) -> range:
         """Send steps that are written down; return their numbers."""
+        if any("train" in each for each in steps):
+            self._trains()
         try:
-            numbers = self.stepping.send(steps, wait_seconds)
+            return self.stepping.send(steps, wait_seconds)
         except BaseException as error:
             self._rate = None  # to be said once more, for who knows whether it arrived
             if isinstance(error, Refused) and {"reset_states": {}} in steps:
                 self._model.kept = replace(self._model.kept, states=False)
             raise
-        if any("train" in each for each in steps):
-            self._trained()
-        return numbers
 
     def _do(self, kind: str, part: Json) -> Json:
         numbers = self.send(self.written(kind, part), WAIT_SECONDS)
@@ -103,7 +102,8 @@ class Steps:
         if self._remembers and not self._model.kept.states:
             yield {"reset_states": {}}
 
-    def _trained(self) -> None:
+    def _trains(self) -> None:
+        """Note that weights change from here on, and the optimizer with them; whether it arrives may never be known."""
         model = self._model
         keeping.keep_job(model, self.stepping.job_id, True, model.kept.states, self.stepping)
         model.fits += not self._has_trained

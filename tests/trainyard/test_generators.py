@@ -155,6 +155,22 @@ def test_who_asks_for_samples_that_batches_do_not_add_up_to_is_warned(client):
         make().fit_generator(cycle(32, X, Y), 50, 1, 0)
 
 
+def test_ctrl_c_in_an_epoch_leaves_a_model_that_goes_on(client):
+    whole = make()
+    whole.fit(X, Y, 16, 1, 0, shuffle=False)
+
+    def interrupt(batch, logs):
+        if batch == 1:
+            raise KeyboardInterrupt
+
+    with closing(make()) as model:
+        with pytest.raises(KeyboardInterrupt):
+            model.fit_generator(cycle(16, X, Y), 64, 1, 0, callbacks=[LambdaCallback(on_batch_end=interrupt)])
+        for at in (32, 48):
+            model.train_on_batch(X[at : at + 16], Y[at : at + 16])
+        equal(model.get_weights(), whole.get_weights())
+
+
 def test_a_generator_that_ends_or_yields_something_else_is_refused(client):
     with closing(make()) as model:
         with pytest.raises(TrainyardError, match="after 32 of 64"):
