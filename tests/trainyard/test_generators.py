@@ -22,7 +22,7 @@ def cycle(size, x=GOLDEN.data["x"], y=GOLDEN.data["y"]):
             yield x[at : at + size], y[at : at + size]
 
 
-def test_generators_train_and_judge_as_keras_1_recorded(client):
+def test_s125_generators_train_and_judge_as_keras_1_recorded(client):
     data, facts = GOLDEN.data, GOLDEN.facts
     model = model_from_config(GOLDEN.model)
     model.set_weights([data[f"w_init_{index}"] for index in range(len(model.get_weights()))])

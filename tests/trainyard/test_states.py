@@ -34,7 +34,7 @@ def recorded(case):
     return golden, model
 
 
-def test_states_last_from_call_to_call_and_are_those_that_keras_1_recorded(client):
+def test_s117_states_last_from_call_to_call_and_are_those_that_keras_1_recorded(client):
     data, losses = TRACE.data, dict(each for each in TRACE.facts["log"] if isinstance(each, list))
     with closing(model_from_config(TRACE.model)) as model:
         model.set_weights([data[f"w_{index}"] for index in range(12)])
@@ -68,7 +68,7 @@ def test_an_epoch_at_a_time_with_and_without_forgetting_ends_where_keras_1_s_loo
         np.testing.assert_allclose(model.evaluate(data["x"], data["y"], 8), facts["evaluate_after"], rtol=1e-4)
 
 
-def test_every_kind_of_call_goes_on_from_the_one_before_it(client):
+def test_s117_every_kind_of_call_goes_on_from_the_one_before_it(client):
     """`fit`, `predict`, `train_on_batch` and `predict_classes` in a row, against the same with no call in between."""
     with closing(make()) as model, closing(make()) as other:
         model.fit(X, Y, 4, 1, 0, shuffle=False)
@@ -108,7 +108,7 @@ def test_forgetting_twice_is_forgetting_once_and_before_the_first_call_nothing(c
         assert (model.predict(X, 4) != once).any()
 
 
-def test_one_layer_may_forget_alone(client):
+def test_s117_one_layer_may_forget_alone(client):
     with closing(make()) as model:
         fresh = model.predict(X[:4], 4)
         going_on = model.predict(X[:4], 4)

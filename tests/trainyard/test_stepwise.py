@@ -1,13 +1,17 @@
 """Models trained, judged and asked a batch at a time, by the steps of a session on a running service."""
 
-from contextlib import closing
+import os
+import signal
+from contextlib import closing, suppress
 
 import numpy as np
 import pytest
 
 from engine.errors import ShapeMismatch
 from tests.trainyard.small import X, Y, equal, make
+from tests.trainyard.yards import family_of
 from trainyard.errors import JobCancelled, Refused, StepFailed
+from trainyard.http import Client
 from trainyard.layers import Dense, Dropout, Merge
 from trainyard.models import Sequential
 from trainyard.optimizers import SGD
@@ -39,7 +43,7 @@ def trained():
 
 
 @pytest.mark.parametrize("made", [make, noisy])
-def test_batches_one_by_one_end_where_one_fit_over_them_ends(client, made):
+def test_s125_batches_one_by_one_end_where_one_fit_over_them_ends(client, made):
     whole = made()
     history = whole.fit(X, Y, 16, 1, 0, shuffle=False).history
     with closing(made()) as by_batches:
@@ -133,7 +137,7 @@ def test_two_models_in_turn_are_trained_beside_each_other(client):
 # -- judging and asking -------------------------------------------------------------------------
 
 
-def test_scores_and_predictions_in_a_session_are_those_of_its_job_afterwards(client, trained):
+def test_s125_scores_and_predictions_in_a_session_are_those_of_its_job_afterwards(client, trained):
     def asked():
         predicted = [trained.predict(X), trained.predict_classes(X), trained.predict_proba(X)]
         return trained.evaluate(X, Y, 16), predicted
@@ -299,3 +303,19 @@ def test_a_session_that_is_come_back_to_is_closed_and_gone_on_from(client, train
     equal(back.get_weights(), trained.get_weights())
     with closing(back):
         assert train(back) == train(trained)
+
+
+@pytest.mark.slow
+def test_every_process_of_the_yard_may_be_killed_between_two_batches(client, trained, make_yard):
+    up = make_yard()
+    with Client(up.url) as own:
+        model = make()
+        model._client = own
+        train(model, BATCHES[:2])
+        children = [pid for pid in family_of(up.process.pid) if pid != up.process.pid]
+        for pid in children:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        train(model, BATCHES[2:])
+        equal(model.get_weights(), trained.get_weights())
+        model.close()
