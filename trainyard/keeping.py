@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from trainyard import arrays, tensors
 from trainyard.arrays import Array
 from trainyard.building import held_models
 from trainyard.calls import Json
-from trainyard.errors import TrainyardError
+from trainyard.errors import JobFailed, TrainyardError
 
 if TYPE_CHECKING:
     from trainyard.built import Built
@@ -79,8 +80,10 @@ def has_states(model: Built, job_id: str) -> bool:
 def keep_session(model: Built, session: Stepping) -> None:
     """Have a session that has just begun from what a model has keep it; what it had is fallen back to if it is lost."""
     before = [(each, each.kept) for each in (model, *(other for other, _ in held_models(model.described_layers)))]
+    fits = model.fits
 
     def fall_back() -> None:
+        model.fits = fits
         for each, kept in before:
             if each.kept.session is session:
                 each.kept = kept
@@ -111,19 +114,20 @@ def session_of(model: Built) -> Stepping | None:
 
 def job_of(model: Built) -> str | None:
     """The ended job whose weights, all of them, are those of this very model, if there is one; a session is closed."""
+    if not model.kept.whole or newer(model):
+        return None
     close(model)
-    kept = model.kept
-    return kept.job if kept.whole and not newer(model) else None
+    return model.kept.job
 
 
 def close(model: Built) -> None:
-    """Close the session that has a model's weights, if one is open.
+    """Close a model's session, if one is open.
 
     Raises:
         JobFailed: It did not end well; the model is as it was when that session began.
     """
-    if model.kept.session is not None:
-        model.kept.session.close()
+    if model.steps is not None:
+        model.steps.stepping.close()
 
 
 def weights_of(model: Built) -> dict[str, Array]:
@@ -160,9 +164,12 @@ def start(model: Built, goes_on: bool) -> Json:
         return {"weights": {"job": job, "optimizer": goes_on and model.kept.goes_on, **remembered}}
     if not model.kept.moment and not newer(model):
         return {}
+    weights = weights_of(model)
+    with suppress(JobFailed):  # whatever becomes of a session that does not have the model's weights any more
+        close(model)
     with arrays.folder() as place:
         path = place / "weights.safetensors"
-        tensors.write(path, weights_of(model))
+        tensors.write(path, weights)
         return {"weights": {"id": model.client.upload_weights(path)["id"]}}
 
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from trainyard import arrays, tensors
 from trainyard.arrays import Array
 from trainyard.asking import TERMINAL
 from trainyard.calls import Json
 from trainyard.errors import Refused, StepFailed
-from trainyard.following import Following, succeeded
+from trainyard.following import Following
 from trainyard.http import Client
 
 #: How long the service may hold an answer back; less than what silent connections are cut off after.
@@ -24,6 +23,8 @@ WAIT_SECONDS = 25
 #: How many steps are asked for at a time.
 _PAGE = 64
 _CONFLICT = 409
+#: The states of a session that does nothing more.
+_OVER = TERMINAL | {"cancelling"}
 
 
 class Stepping:
@@ -45,15 +46,15 @@ class Stepping:
         self._done: dict[int, Json] = {}
         self._weights: Mapping[str, Array] | None = None
 
-    def do(self, *steps: Json) -> Json:
-        """Do steps now; return the result of the last one.
+    def do(self, step: Json) -> Json:
+        """Do a step now, and return its result.
 
         Raises:
-            StepFailed: One did not succeed; those after it were done all the same.
+            StepFailed: It did not succeed.
             JobFailed: The session has failed, or was cancelled.
         """
-        numbers = self.send(steps, WAIT_SECONDS)
-        return [self.result(number) for number in numbers][-1]
+        (number,) = self.send([step], WAIT_SECONDS)
+        return self.result(number)
 
     def send(self, steps: Sequence[Json], wait_seconds: int = 0) -> range:
         """Send steps, and return their numbers; their results are asked for later.
@@ -91,10 +92,6 @@ class Stepping:
         result: Json = step["result"]
         return result
 
-    def is_done(self, number: int) -> bool:
-        """Tell whether the result of a step is here already."""
-        return number in self._done
-
     def weights(self) -> Mapping[str, Array]:
         """Return the weights as they now are, by their keys `layer/weight`."""
         if self.ended:
@@ -129,15 +126,21 @@ class Stepping:
             # Asked twice, because the first time was broken off, it is closing already.
             if refusal.status != _CONFLICT or self._state() in ("paused", "pausing"):
                 raise
-        self._end(Following(self.client, self.job_id).to_the_end)
+        self._end()
 
     def _make_sure(self) -> None:
         """Learn the next number where the last request was broken off: it may have arrived, or not."""
-        if not self._is_sure:
+        if self._is_sure:
+            return
+        try:
             answer = self.client.jobs.steps(self.job_id, self._next - 1, 1)
-            self._next, self._is_sure = answer["next"], True
-            self._weights = None
-            self._done.clear()
+        except Refused as refusal:
+            if "oldest" not in refusal.problem:
+                raise
+            answer = self.client.jobs.steps(self.job_id, refusal.problem["oldest"] - 1, 1)
+        self._next, self._is_sure = answer["next"], True
+        self._weights = None
+        self._done.clear()
 
     def _hear(self, answer: Json) -> None:
         self._done |= {each["number"]: each for each in answer["steps"] if each["state"] in ("done", "failed")}
@@ -145,13 +148,12 @@ class Stepping:
             self._check_alive()
 
     def _check_alive(self) -> None:
-        job = self.client.jobs.get(self.job_id)
-        if job["state"] in TERMINAL:
-            self._end(lambda: succeeded(job))
+        if self._state() in _OVER:
+            self._end()
 
-    def _end(self, outcome: Callable[[], Any]) -> None:
+    def _end(self) -> None:
         try:
-            outcome()
+            Following(self.client, self.job_id).to_the_end()
         except Exception:
             with suppress(Refused):
                 self.ended = self._state() in TERMINAL

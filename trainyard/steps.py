@@ -216,10 +216,10 @@ def _inline(value: Any) -> Any:
 def _pieces(part: Json, values_of_a_row: int) -> Iterator[Json]:
     """Cut the inputs of a prediction between two of its batches."""
     rows, size = rows_of(part), int(part["batch_size"])
-    bytes_of_a_row = sum(each.array.nbytes for each in arrays_in(part["x"])) // rows
+    bytes_of_a_row = sum(each.array.nbytes for each in arrays_in(part["x"])) // max(rows, 1)
     fitting = min(_ANSWER_VALUES // values_of_a_row, _STEP_BYTES // max(bytes_of_a_row, 1))
     step = max(fitting // size, 1) * size
-    for start in range(0, rows, step):
+    for start in range(0, max(rows, 1), step):
         yield part | {"x": _cut(part["x"], start, start + step)}
 
 

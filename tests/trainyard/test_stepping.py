@@ -21,6 +21,7 @@ class Sessions:
 
     def __init__(self, tmp_path):
         self.steps, self.done, self.state, self.losing, self.requests = [], [], "running", [], []
+        self.oldest = 1
         self.weights = tmp_path / "weights.safetensors"
 
     def __call__(self, request):
@@ -54,7 +55,10 @@ class Sessions:
     def _tell(self, request):
         if "Prefer" in request.headers:
             self._work()
-        return self._answer(int(request.url.params["after"]), int(request.url.params["limit"]))
+        after = int(request.url.params["after"])
+        if after < self.oldest - 1:
+            return httpx.Response(410, json={"title": "Gone", "oldest": self.oldest})
+        return self._answer(after, int(request.url.params["limit"]))
 
     def _work(self):
         for step in self.steps[len(self.done) :]:
@@ -181,6 +185,13 @@ def test_one_that_a_person_has_paused_is_not_waited_for(service, stepping):
 def test_one_that_is_come_back_to_asks_for_its_next_number(service, stepping):
     stepping.do(TRAIN)
     assert Stepping(stepping.client, "job_1", next=None).do(TRAIN) == {"loss": 2}
+
+
+def test_one_whose_first_steps_are_no_longer_kept_is_come_back_to_as_well(service, stepping):
+    for _ in range(3):
+        stepping.do(TRAIN)
+    service.oldest = 3
+    assert Stepping(stepping.client, "job_1", next=None).do(TRAIN) == {"loss": 4}
 
 
 def test_weights_are_fetched_once_until_they_change(service, stepping):
