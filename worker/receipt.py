@@ -30,7 +30,7 @@ def receipt(training: Training, assignment: Assignment, inputs: Inputs, journal:
         "device": device(training),
         "threads": torch.get_num_threads(),
         "definition_sha256": definition_sha256(assignment.definition),
-        "datasets": inputs.dataset_digests(journal.datasets()),
+        "datasets": inputs.dataset_digests(sorted({*training.plan.datasets, *journal.datasets()})),
         "given_weights": weights and {**weights, "sha256": inputs.weights_digest(weights)},
         "steps": training.steps,
         "compiled": training.stepper.compiles,

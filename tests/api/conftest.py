@@ -18,6 +18,7 @@ from core.database import migrate
 from core.settings import Settings
 from core.unit import reading
 from tests.api.processes import running
+from tests.api.sessions import asking, begin_session, do_steps, send_steps  # noqa: F401
 
 DEADLINE_SECONDS = 10.0
 HERE = "http://127.0.0.1:8000"

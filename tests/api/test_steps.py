@@ -1,80 +1,22 @@
 """Steps of sessions over HTTP: checked whole before any is stored, done once however often they are sent."""
 
 import base64
-import time
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 import numpy as np
 import pytest
 from sqlalchemy import select
 
-from core import stepping
 from core.keys import Keys
-from core.stepping import Did
 from core.tables import Job, Step
-from tests.api.conftest import COMPILE, softmax_model
-from tests.trainyard.yards import wait_until
-
-DEADLINE_SECONDS = 30.0
-until = partial(wait_until, seconds=DEADLINE_SECONDS)
-NOW = {"Prefer": "wait=0"}
-X, Y = [[0.0] * 4] * 2, [[1.0, 0.0, 0.0]] * 2
-TRAIN = {"train": {"x": X, "y": Y}}
-
-
-@pytest.fixture
-def session(client):
-    """Submit a session."""
-
-    def session(**values):
-        body = {"model": softmax_model(), "compile": COMPILE, "session": {}} | values
-        answer = client.post("/v1/jobs", json={key: value for key, value in body.items() if value is not None})
-        assert answer.status_code == 201, answer.text
-        return answer.json()["id"]
-
-    return session
-
-
-@pytest.fixture
-def send(client):
-    def send(job_id, first, *steps, **headers):
-        return client.post(f"/v1/jobs/{job_id}/steps", json={"first": first, "steps": steps}, headers=headers or NOW)
-
-    return send
-
-
-@pytest.fixture
-def do(wiring):
-    """Record, as a worker, what came of some steps."""
-
-    def do(claim, *numbers, result=None, error=None):
-        with wiring.sessions.begin() as session:
-            done = [Did(number, None if error else result or {"loss": number / 2}, error) for number in numbers]
-            stepping.did(session, claim.job_id, claim.attempt, "worker-1", done)
-
-    return do
-
-
-@pytest.fixture
-def asking(client, wiring):
-    """Ask in a thread, and return once the gateway holds the answer back."""
-    with ThreadPoolExecutor(16) as pool:
-
-        def asking(method, path, **asked):
-            before = wiring.watch.taken["wait"]
-            answer = pool.submit(client.request, method, path, **asked)
-            until(lambda: wiring.watch.taken["wait"] > before)
-            return answer
-
-        yield asking
-
+from tests.api.conftest import softmax_model
+from tests.api.sessions import NOW, TRAIN, X, Y
 
 # -- the job ------------------------------------------------------------------------------------
 
 
-def test_a_session_is_a_job_that_links_to_its_steps(client, session):
-    job = client.get(f"/v1/jobs/{session()}").json()
+def test_a_session_is_a_job_that_links_to_its_steps(client, begin_session):
+    job = client.get(f"/v1/jobs/{begin_session()}").json()
     assert job["definition"]["session"] == {"idle_seconds": 600}
     assert job["links"]["steps"] == f"/v1/jobs/{job['id']}/steps"
     checked = client.post("/v1/validations", json={"model": softmax_model(), "session": {"idle_seconds": 5}})
@@ -102,9 +44,9 @@ def test_a_session_that_is_wrong_or_more_than_a_session_is_refused(client, job_b
 # -- what is sent -------------------------------------------------------------------------------
 
 
-def test_steps_are_stored_in_order_and_answered_when_they_are_done(session, send, worker, do):
-    job_id = session()
-    answer = send(job_id, 1, TRAIN, {"close": {}})
+def test_steps_are_stored_in_order_and_answered_when_they_are_done(begin_session, send_steps, worker, do_steps):
+    job_id = begin_session()
+    answer = send_steps(job_id, 1, TRAIN, {"close": {}})
     assert answer.status_code == 202
     assert answer.json() == {
         "job": job_id,
@@ -113,47 +55,47 @@ def test_steps_are_stored_in_order_and_answered_when_they_are_done(session, send
         "steps": [{"number": number, "state": "waiting", "result": None, "error": None} for number in (1, 2)],
     }
     claim = worker.claim()
-    do(claim, 1)
-    assert send(job_id, 1, TRAIN).json()["steps"][0] == {
+    do_steps(claim, 1)
+    assert send_steps(job_id, 1, TRAIN).json()["steps"][0] == {
         "number": 1, "state": "done", "result": {"loss": 0.5}, "error": None,
     }  # fmt: skip
-    again = send(job_id, 1, TRAIN, {"close": {}})
+    again = send_steps(job_id, 1, TRAIN, {"close": {}})
     assert (again.status_code, again.json()["state"]) == (202, "running")
-    do(claim, 2, error={"class": "user_data", "detail": "odd", "pointer": "/train/y"})
-    again = send(job_id, 1, TRAIN, {"close": {}})
+    do_steps(claim, 2, error={"class": "user_data", "detail": "odd", "pointer": "/train/y"})
+    again = send_steps(job_id, 1, TRAIN, {"close": {}})
     assert (again.status_code, again.json()["steps"][1]["state"]) == (200, "failed")
     assert again.json()["steps"][1]["error"] == {"class": "user_data", "detail": "odd", "pointer": "/train/y"}
 
 
-def test_numbers_that_are_no_numbers_in_a_result_are_written_as_everywhere(session, send, worker, do):
-    job_id = session()
-    send(job_id, 1, TRAIN)
-    do(worker.claim(), 1, result={"loss": float("nan"), "acc": float("inf")})
-    assert send(job_id, 1, TRAIN).json()["steps"][0]["result"] == {"loss": "NaN", "acc": "Infinity"}
+def test_numbers_that_are_no_numbers_in_a_result_are_written_as_everywhere(begin_session, send_steps, worker, do_steps):
+    job_id = begin_session()
+    send_steps(job_id, 1, TRAIN)
+    do_steps(worker.claim(), 1, result={"loss": float("nan"), "acc": float("inf")})
+    assert send_steps(job_id, 1, TRAIN).json()["steps"][0]["result"] == {"loss": "NaN", "acc": "Infinity"}
 
 
-def test_a_request_that_is_repeated_or_overlaps_has_no_second_effect(session, send, look):
-    job_id = session()
+def test_a_request_that_is_repeated_or_overlaps_has_no_second_effect(begin_session, send_steps, look):
+    job_id = begin_session()
     other = {"predict": {"x": X}}
-    send(job_id, 1, TRAIN, other)
-    assert send(job_id, 1, TRAIN, other).json()["next"] == 3
-    assert send(job_id, 2, other, TRAIN).json()["next"] == 4
-    assert send(job_id, 3, {"train": {"y": Y, "x": X}}).status_code == 202, "the order of keys does not count"
+    send_steps(job_id, 1, TRAIN, other)
+    assert send_steps(job_id, 1, TRAIN, other).json()["next"] == 3
+    assert send_steps(job_id, 2, other, TRAIN).json()["next"] == 4
+    assert send_steps(job_id, 3, {"train": {"y": Y, "x": X}}).status_code == 202, "the order of keys does not count"
     assert look(select(Step.number).order_by(Step.number)) == [1, 2, 3]
 
 
 @pytest.mark.parametrize("first", [1, 3, 2**52])
-def test_another_step_of_a_known_number_and_a_gap_are_told_the_next_number(session, send, problem, first):
-    job_id = session()
-    send(job_id, 1, {"predict": {"x": X}})
-    body = problem(send(job_id, first, TRAIN), 409)
+def test_another_step_of_a_known_number_and_a_gap_are_told_the_next_number(begin_session, send_steps, problem, first):
+    job_id = begin_session()
+    send_steps(job_id, 1, {"predict": {"x": X}})
+    body = problem(send_steps(job_id, first, TRAIN), 409)
     assert (body["type"], body["next"]) == ("/problems/step-conflict", 2)
 
 
-def test_of_ten_clients_that_send_the_same_number_one_has_an_effect(session, send, look):
-    job_id = session()
+def test_of_ten_clients_that_send_the_same_number_one_has_an_effect(begin_session, send_steps, look):
+    job_id = begin_session()
     with ThreadPoolExecutor(10) as pool:
-        answers = list(pool.map(lambda _: send(job_id, 1, TRAIN), range(10)))
+        answers = list(pool.map(lambda _: send_steps(job_id, 1, TRAIN), range(10)))
     assert {answer.status_code for answer in answers} == {202}
     assert {answer.json()["next"] for answer in answers} == {2}
     assert look(select(Step.number)) == [1]
@@ -186,45 +128,45 @@ BAD = [
 
 @pytest.mark.parametrize(("body", "pointer"), BAD, ids=[f"{index}:{each[1]}" for index, each in enumerate(BAD)])
 def test_a_request_that_is_wrong_anywhere_is_pointed_at_and_stores_nothing(
-    client, session, problem, look, body, pointer
+    client, begin_session, problem, look, body, pointer
 ):
-    job_id = session()
+    job_id = begin_session()
     problem(client.post(f"/v1/jobs/{job_id}/steps", json=body, headers=NOW), 422, pointer)
     assert look(select(Step)) == []
     assert look(select(Job.steps_sent)) == [0]
 
 
-def test_what_judges_needs_a_compiled_session(session, send, problem):
-    job_id = session(compile=None)
-    problem(send(job_id, 1, TRAIN), 422, "/steps/0/train")
-    assert send(job_id, 1, {"predict": {"x": X}}).status_code == 202
+def test_what_judges_needs_a_compiled_session(begin_session, send_steps, problem):
+    job_id = begin_session(compile=None)
+    problem(send_steps(job_id, 1, TRAIN), 422, "/steps/0/train")
+    assert send_steps(job_id, 1, {"predict": {"x": X}}).status_code == 202
 
 
-def test_arrays_come_as_bytes_from_datasets_and_as_labels(session, send, dataset, client):
+def test_arrays_come_as_bytes_from_datasets_and_as_labels(begin_session, send_steps, dataset, client):
     x = np.zeros((2, 4), np.float32)
     packed = {"base64": base64.b64encode(x.tobytes()).decode(), "dtype": "float32", "shape": [2, 4]}
-    job_id = session()
+    job_id = begin_session()
     labels = {"to_categorical": f"{dataset}/labels", "nb_classes": 3}
-    sent = send(job_id, 1, {"train": {"x": packed, "y": Y}}, {"evaluate": {"x": f"{dataset}/x", "y": labels}})
+    sent = send_steps(job_id, 1, {"train": {"x": packed, "y": Y}}, {"evaluate": {"x": f"{dataset}/x", "y": labels}})
     assert sent.status_code == 202
     assert client.delete(f"/v1/datasets/{dataset}").status_code == 409
 
 
-def test_a_body_that_is_too_large_is_refused_by_its_length(client, session, problem):
-    job_id = session()
+def test_a_body_that_is_too_large_is_refused_by_its_length(client, begin_session, problem):
+    job_id = begin_session()
     text = "A" * (8 * 2**20)
     problem(client.post(f"/v1/jobs/{job_id}/steps", json={"first": 1, "steps": [{"save": {"name": text}}]}), 413)
     assert client.post("/v1/models", json={"name": text}).status_code == 422, "elsewhere more is taken"
 
 
-def test_more_than_may_wait_is_put_off(session, send, problem, monkeypatch):
+def test_more_than_may_wait_is_put_off(begin_session, send_steps, problem, monkeypatch):
     monkeypatch.setattr("core.steps.MOST_WAITING", 2)
-    job_id = session()
-    send(job_id, 1, TRAIN)
-    answer = send(job_id, 2, TRAIN, TRAIN)
+    job_id = begin_session()
+    send_steps(job_id, 1, TRAIN)
+    answer = send_steps(job_id, 2, TRAIN, TRAIN)
     assert problem(answer, 429)["next"] == 2
     assert answer.headers["retry-after"] == "1"
-    assert send(job_id, 2, TRAIN).status_code == 202
+    assert send_steps(job_id, 2, TRAIN).status_code == 202
 
 
 # -- whose, and in which state ------------------------------------------------------------------
@@ -237,132 +179,63 @@ def test_a_job_that_is_no_session_or_is_not_there_has_no_steps(client, submit, p
     problem(client.request(method, "/v1/jobs/job_none/steps", **asked), 404)
 
 
-def test_another_project_has_no_steps_of_this_one(client, session, send, wiring, problem):
-    job_id = session()
-    send(job_id, 1, TRAIN)
+def test_another_project_has_no_steps_of_this_one(client, begin_session, send_steps, wiring, problem):
+    job_id = begin_session()
+    send_steps(job_id, 1, TRAIN)
     with wiring.sessions.begin() as database:
         _, secret = Keys(database).create("other", "theirs")
     theirs = {"Authorization": f"Bearer {secret}"} | NOW
-    problem(send(job_id, 2, TRAIN, **theirs), 404)
+    problem(send_steps(job_id, 2, TRAIN, **theirs), 404)
     problem(client.get(f"/v1/jobs/{job_id}/steps", headers=theirs), 404)
 
 
 @pytest.mark.parametrize("verb", ["pause", "cancel"])
 @pytest.mark.parametrize("running", [False, True])
-def test_a_session_that_is_paused_or_ends_takes_no_steps(client, session, send, problem, worker, verb, running):
-    job_id = session()
-    send(job_id, 1, TRAIN)
+def test_a_session_that_is_paused_or_ends_takes_no_steps(
+    client, begin_session, send_steps, problem, worker, verb, running
+):
+    job_id = begin_session()
+    send_steps(job_id, 1, TRAIN)
     if running:
         worker.claim()
     state = client.post(f"/v1/jobs/{job_id}/{verb}").json()["state"]
-    body = problem(send(job_id, 2, TRAIN), 409)
+    body = problem(send_steps(job_id, 2, TRAIN), 409)
     assert (body["state"], body["next"]) == (state, 2)
-    assert send(job_id, 1, TRAIN).json()["state"] == state, "what is known is answered all the same"
+    assert send_steps(job_id, 1, TRAIN).json()["state"] == state, "what is known is answered all the same"
 
 
-def test_nothing_follows_a_close(session, send, problem):
-    job_id = session()
-    send(job_id, 1, {"close": {}})
-    assert "nothing follows" in problem(send(job_id, 2, TRAIN), 409)["detail"]
+def test_nothing_follows_a_close(begin_session, send_steps, problem):
+    job_id = begin_session()
+    send_steps(job_id, 1, {"close": {}})
+    assert "nothing follows" in problem(send_steps(job_id, 2, TRAIN), 409)["detail"]
 
 
-def test_a_step_wakes_a_session_that_rests_and_rings_for_it(session, send, worker, wiring, monkeypatch):
-    job_id = session()
+def test_a_step_wakes_a_session_that_rests_and_rings_for_it(begin_session, send_steps, worker, wiring, monkeypatch):
+    job_id = begin_session()
     worker.write("finish", worker.claim(), "paused", reason="session_idle")
     rung = []
     monkeypatch.setattr(wiring.queue, "ring", rung.append)
-    assert send(job_id, 1, TRAIN).json()["state"] == "queued"
+    assert send_steps(job_id, 1, TRAIN).json()["state"] == "queued"
     assert rung == [job_id]
     assert worker.claim().job_id == job_id
-
-
-# -- waiting ------------------------------------------------------------------------------------
-
-
-def test_an_answer_waits_until_all_of_its_steps_are_done(session, worker, do, asking, wiring):
-    job_id = session()
-    claim = worker.claim()
-    waiting = asking("POST", f"/v1/jobs/{job_id}/steps", json={"first": 1, "steps": [TRAIN, TRAIN]})
-    do(claim, 1)
-    assert not waiting.done()
-    do(claim, 2)
-    answer = waiting.result(DEADLINE_SECONDS)
-    assert (answer.status_code, [each["result"] for each in answer.json()["steps"]]) == (
-        200,
-        [{"loss": 0.5}, {"loss": 1.0}],
-    )
-    assert "preference-applied" not in answer.headers
-    assert wiring.watch.taken["wait"] == 0
-
-
-def test_a_wait_ends_when_it_is_over_with_what_there_is(session, send):
-    began = time.monotonic()
-    answer = send(session(), 1, TRAIN, Prefer="wait=1")
-    assert (answer.status_code, answer.headers["preference-applied"]) == (202, "wait=1")
-    assert 1 <= time.monotonic() - began < 20
-
-
-def test_a_wait_ends_with_the_job(session, client, worker, asking):
-    job_id = session()
-    claim = worker.claim()
-    waiting = asking("POST", f"/v1/jobs/{job_id}/steps", json={"first": 1, "steps": [TRAIN]})
-    worker.write("finish", claim, "failed", error={"class": "internal"})
-    answer = waiting.result(DEADLINE_SECONDS)
-    assert (answer.status_code, answer.json()["state"]) == (202, "failed")
-
-
-def test_a_list_waits_for_the_first_step_after_a_number(session, client, send, worker, do, asking):
-    job_id = session()
-    path = f"/v1/jobs/{job_id}/steps"
-    waiting = asking("GET", f"{path}?after=1", headers={"Prefer": "wait=30"})
-    send(job_id, 1, TRAIN, TRAIN, TRAIN)
-    claim = worker.claim()
-    do(claim, 1)
-    assert not waiting.done()
-    do(claim, 2)
-    answer = waiting.result(DEADLINE_SECONDS)
-    assert [(each["number"], each["state"]) for each in answer.json()["steps"]] == [(2, "done"), (3, "waiting")]
-    assert answer.headers["preference-applied"] == "wait=30"
-    assert client.get(path).json()["next"] == 4, "without the header it comes at once"
-    assert [each["number"] for each in client.get(f"{path}?after=1&limit=1").json()["steps"]] == [2]
-
-
-def test_a_gateway_that_is_full_of_watchers_stores_the_steps_and_answers_at_once(make_client, problem):
-    client = make_client(max_watchers=1)
-    body = {"model": softmax_model(), "compile": COMPILE, "session": {}}
-    job_id = client.post("/v1/jobs", json=body).json()["id"]
-    with client.app.state.wiring.watch.place("wait"):
-        answer = client.post(f"/v1/jobs/{job_id}/steps", json={"first": 1, "steps": [TRAIN]})
-    assert (answer.status_code, answer.json()["next"]) == (202, 2)
-
-
-def test_many_who_wait_hold_no_connection(session, worker, do, asking, wiring):
-    job_id = session()
-    claim = worker.claim()
-    waiting = [
-        asking("POST", f"/v1/jobs/{job_id}/steps", json={"first": number, "steps": [TRAIN]}) for number in range(1, 13)
-    ]
-    until(lambda: wiring.sessions.kw["bind"].pool.checkedout() == 0)
-    do(claim, *range(1, 13))
-    assert {answer.result(DEADLINE_SECONDS).status_code for answer in waiting} == {200}
 
 
 # -- what is no longer kept ---------------------------------------------------------------------
 
 
 def test_results_that_are_no_longer_kept_are_gone_and_the_oldest_is_named(
-    session, client, send, worker, do, problem, monkeypatch
+    begin_session, client, send_steps, worker, do_steps, problem, monkeypatch
 ):
     monkeypatch.setattr("core.stepping.READABLE", 1)
-    job_id = session()
-    send(job_id, 1, TRAIN, TRAIN, TRAIN)
+    job_id = begin_session()
+    send_steps(job_id, 1, TRAIN, TRAIN, TRAIN)
     claim = worker.claim()
-    do(claim, 1, 2, 3)
+    do_steps(claim, 1, 2, 3)
     worker.write("checkpointed", claim, step=3, epoch=0, blob="b", bytes=1, sha256="0", keep=1)
-    for answer in (client.get(f"/v1/jobs/{job_id}/steps"), send(job_id, 1, TRAIN, TRAIN)):
+    for answer in (client.get(f"/v1/jobs/{job_id}/steps"), send_steps(job_id, 1, TRAIN, TRAIN)):
         assert problem(answer, 410)["oldest"] == 3
     assert [each["number"] for each in client.get(f"/v1/jobs/{job_id}/steps?after=2").json()["steps"]] == [3]
-    assert send(job_id, 3, TRAIN).status_code == 200
+    assert send_steps(job_id, 3, TRAIN).status_code == 200
 
 
 # -- states to go on from -----------------------------------------------------------------------
@@ -373,12 +246,14 @@ STATEFUL = {
 }
 
 
-def test_states_are_taken_along_from_a_job_that_has_left_some(client, session, trained, worker, problem, job_body):
+def test_states_are_taken_along_from_a_job_that_has_left_some(
+    client, begin_session, trained, worker, problem, job_body
+):
     body = job_body(model=STATEFUL, fit=None, session={}, weights={"job": trained, "states": True})
     fault = problem(client.post("/v1/jobs", json=body), 422, "/weights/states")
     assert "left no states" in fault["detail"]
 
-    job_id = session()
+    job_id = begin_session()
     claim = worker.claim()
     for name in ("weights.h5", "states.safetensors"):
         worker.leave(claim, name, b"0" * 100)

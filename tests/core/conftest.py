@@ -8,6 +8,7 @@ from core.database import db_now, make_engine, make_sessions
 from core.ids import DEFAULT_PROJECT, new_id
 from core.jobs import Jobs
 from core.tables import Dataset, Job, Project
+from tests.core.sessions import change, checkpoint, did, page, rest, send  # noqa: F401
 from tests.servers.postgres import clean_postgres, migrated_postgres, postgres_socket  # noqa: F401
 
 WORKER = "worker-1"

@@ -15,6 +15,7 @@ from core.models import Weights
 from core.settings import Settings
 from core.tables import Dataset, Job, WeightsFile
 from tests.worker.processes import calm, large, live, yard  # noqa: F401
+from tests.worker.sessions import hurried, kept, make_session, send, told, when_idle  # noqa: F401
 from tests.worker.small import SOFTMAX, arrays, training
 from worker.attempt import Attempt, Tools
 from worker.protocol import Assignment
