@@ -54,7 +54,8 @@ def log(
         _experiment(tracking, experiment), _moment(told["created_at"]), tags, told["name"] or told["id"]
     ).info.run_id
     ended = _moment(told["finished_at"])
-    _write(tracking, run, _parameters(told), list(_numbers(told, read(client.jobs.metrics(told["id"])))), ended)
+    history = job if isinstance(job, History) else read(client.jobs.metrics(told["id"]))
+    _write(tracking, run, _parameters(told), list(_numbers(told, history)), ended)
     tracking.set_terminated(run, _STATUS[told["state"]], ended)
     return run
 

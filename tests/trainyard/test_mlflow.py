@@ -141,3 +141,14 @@ def test_without_mlflow_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "mlflow", None)
     with pytest.raises(Missing, match=r"needs mlflow.*pip install 'trainyard\[mlflow\]'"):
         trainyard.mlflow.log("job_1")
+
+
+def test_what_a_generator_has_trained_is_a_run_with_all_of_its_epochs(client, store):
+    def batches():
+        while True:
+            yield X, Y
+
+    history = make().fit_generator(batches(), 64, 3, 0)
+    run = store.runs[trainyard.mlflow.log(history, "file:here")]
+    assert [(step, value) for step, value, _ in run.metrics["loss"]] == list(enumerate(history.history["loss"]))
+    assert run.tags["trainyard.job"] == history.job
