@@ -309,6 +309,12 @@ def test_a_whole_model_is_saved_with_the_weights_as_they_are(client, trained, tm
     equal(other.get_weights(), trained.get_weights())
 
 
+def test_a_module_has_the_weights_as_they_are_and_the_session_goes_on(client, trained):
+    module = trained.to_torch()
+    equal([each.numpy() for each in module.state_dict().values()], trained.get_weights())
+    assert not trained.steps.stepping.ended
+
+
 def test_a_layer_that_is_added_is_trained_with_those_that_were_there(client, trained):
     before = trained.get_weights()
     trained.add(Dense(3, activation="softmax"))
