@@ -9,10 +9,12 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from sqlalchemy import text
 
+from api.steps.schemas import MOST_BYTES, MOST_STEPS
 from api.strict import StrictRoute
 from api.wiring import ProjectDep, Wiring, WiringDep
 from core.counts import count
 from core.formats import FORMATS
+from core.steps import MOST_WAITING, MOST_WAITING_BYTES
 from core.tables import JobState
 from core.unit import reading
 from engine.capabilities import capabilities
@@ -72,6 +74,10 @@ def capable(wiring: WiringDep, project_id: ProjectDep) -> dict[str, Any]:
     limits = asdict(wiring.limits) | {
         "max_body_bytes": settings.max_body_bytes,
         "max_upload_bytes": settings.max_upload_bytes,
+        "max_steps": MOST_STEPS,
+        "max_steps_bytes": MOST_BYTES,
+        "max_waiting_steps": MOST_WAITING,
+        "max_waiting_steps_bytes": MOST_WAITING_BYTES,
     }
     return {
         **capabilities(),

@@ -24,6 +24,8 @@ def test_a_session_is_a_job_that_links_to_its_steps(client, begin_session):
     told = client.get("/v1/capabilities").json()
     assert told["session"]["arguments"][0]["default"] == 600
     assert {"train", "close"} < told["steps"].keys()
+    limits = {"max_steps": 64, "max_steps_bytes": 2**23, "max_waiting_steps": 256, "max_waiting_steps_bytes": 2**26}
+    assert limits.items() <= told["limits"].items()
 
 
 @pytest.mark.parametrize(

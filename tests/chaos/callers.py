@@ -15,11 +15,15 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from tests.chaos.jobs import JOBS, SHARES
+from core.tables import TERMINAL
+from tests.chaos.jobs import JOBS, SESSION, SHARES, steps
 
 #: After so long without a proper answer a caller gives up, and the run has failed.
 PATIENCE_SECONDS = 120.0
 JSON = {"Content-Type": "application/json"}
+#: So many send a session its steps, all of them the same; in the middle they let it rest.
+ATTENDANTS = 2
+REST_SECONDS = 1.5
 
 
 @dataclass
@@ -31,6 +35,9 @@ class Ledger:
     kinds: dict[str, str] = field(default_factory=dict)
     #: Requests that were answered with different jobs.
     doubled: list[str] = field(default_factory=list)
+    #: What each step of each session was answered with, and what should not have been answered.
+    results: dict[tuple[str, int], Any] = field(default_factory=dict)
+    unsteady: list[str] = field(default_factory=list)
     cancelled: set[str] = field(default_factory=set)
     answers: Counter[int] = field(default_factory=Counter)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -41,6 +48,13 @@ class Ledger:
             if self.jobs.setdefault(key, job_id) != job_id:
                 self.doubled.append(f"{key} is {self.jobs[key]} and {job_id}")
             self.kinds[job_id] = kind
+
+    def answered(self, job_id: str, step: dict[str, Any]) -> None:
+        """Write down what came of a step: it may never be told otherwise again."""
+        with self.lock:
+            known = self.results.setdefault((job_id, step["number"]), step)
+            if known != step or step["state"] != "done":
+                self.unsteady.append(f"step {step['number']} of {job_id} is {step}, and was {known}")
 
 
 class Callers:
@@ -55,10 +69,13 @@ class Callers:
     def __init__(self, urls: Sequence[str], api_key: str, ledger: Ledger) -> None:
         self.urls, self.ledger, self.dataset = urls, ledger, ""
         self._headers = {"Authorization": f"Bearer {api_key}"}
+        self._attended: Counter[str] = Counter()
+        self._attendants = ThreadPoolExecutor(16)
         self._http = httpx.Client(headers=self._headers, timeout=15.0, limits=httpx.Limits(max_connections=100))
 
     def close(self) -> None:
         """Let go of the connections."""
+        self._attendants.shutdown()
         self._http.close()
 
     def ask(self, method: str, path: str, first: int = 0, **request: Any) -> httpx.Response:
@@ -94,7 +111,48 @@ class Callers:
         answer = self.ask("POST", "/v1/jobs", first, content=self.body(kind, key), headers=headers)
         job_id: str = answer.raise_for_status().json()["id"]
         self.ledger.promise(key, kind, job_id)
+        if kind == SESSION:
+            self._attend(job_id)
         return job_id
+
+    def _attend(self, job_id: str) -> None:
+        with self.ledger.lock:
+            number = self._attended[job_id]
+            self._attended[job_id] += 1
+        for each in range(number, ATTENDANTS if number == 0 else 0):
+            self._attendants.submit(self._guarded, job_id, each)
+
+    def _guarded(self, job_id: str, number: int) -> None:
+        try:
+            self.attend(job_id, number)
+        except Exception as error:
+            self.ledger.unsteady.append(f"whoever attended {job_id} gave up: {error!r}")
+
+    def attend(self, job_id: str, number: int) -> None:
+        """Send a session its steps, each request until it is done; `number` says which gateway is asked first."""
+        requests, first = steps(), 1
+        for index, request in enumerate(requests):
+            if index == len(requests) // 2:
+                time.sleep(REST_SECONDS)
+            if not self._do(job_id, {"first": first, "steps": request}, number + index):
+                return
+            first += len(request)
+
+    def _do(self, job_id: str, body: dict[str, Any], first: int) -> bool:
+        """Have steps done; False if the session was ended by somebody before."""
+        while True:
+            answer = self.ask("POST", f"/v1/jobs/{job_id}/steps", first, json=body, headers={"Prefer": "wait=5"})
+            told, first = answer.json(), first + 1
+            if answer.status_code == 200:
+                for step in told["steps"]:
+                    self.ledger.answered(job_id, step)
+                return True
+            if told.get("state") in TERMINAL:
+                return False
+            if answer.status_code not in (202, 409, 429):
+                raise RuntimeError(answer.text)
+            if answer.status_code != 202:  # it is paused
+                time.sleep(0.2)
 
     def body(self, kind: str, key: str) -> bytes:
         """Write a job of a kind; its label is the request's key."""

@@ -1,8 +1,13 @@
-"""Small jobs whose bits are known: each kind has one definition, one seed, and therefore one result."""
+"""Small jobs whose bits are known: each kind has one definition, one seed, and therefore one result.
+
+A session is sent its steps besides; they are always the same.
+"""
 
 from typing import Any
 
 import numpy as np
+
+from engine.sources import Packed
 
 WIDTH, CLASSES, SAMPLES, BATCH, SEED = 64, 10, 256, 32, 7
 
@@ -43,6 +48,37 @@ _CALLBACKS = [
     {"class_name": "EarlyStopping", "config": {"monitor": "val_loss", "patience": 60}},
 ]
 
+#: Updates a session is sent, and how many go in one request.
+UPDATES, TOGETHER = 60, 4
+SESSION = "session"
+
+
+def _session() -> dict[str, Any]:
+    """Make a session of all that a step can depend on; it rests whenever it is left alone for a second."""
+    layers: Layers = [
+        ("GRU", {"output_dim": 8, "batch_input_shape": [BATCH, 8, 8], "stateful": True}),
+        ("BatchNormalization", {}),
+        ("Dropout", {"p": 0.3}),
+    ]
+    body = _job("steps", 1, layers) | {"session": {"idle_seconds": 1}}
+    del body["fit"]
+    return body
+
+
+def steps() -> list[list[dict[str, Any]]]:
+    """Write down what a session is sent, request by request; a close is the last of it."""
+    data = arrays()
+    sent: list[dict[str, Any]] = []
+    for update in range(UPDATES):
+        rows = slice(update * BATCH % SAMPLES, update * BATCH % SAMPLES + BATCH)
+        batch = {"x": Packed.of(data["steps"][rows]).to_json(), "y": Packed.of(data["y"][rows]).to_json()}
+        sent.append({"train": batch})
+        if update % 10 == 9:
+            sent += [{"evaluate": batch | {"batch_size": BATCH}}, {"reset_states": {}}, {"set": {"lr": 0.02 / update}}]
+    sent.append({"close": {}})
+    return [sent[first : first + TOGETHER] for first in range(0, len(sent), TOGETHER)]
+
+
 #: A job of each kind; `$data` stands for the dataset.
 JOBS: dict[str, dict[str, Any]] = {
     "quick": _mlp(5),
@@ -77,6 +113,7 @@ JOBS: dict[str, dict[str, Any]] = {
             ("Dropout", {"p": 0.3}),
         ],
     ),
+    SESSION: _session(),
 }
 #: Of so many jobs, each kind has its share: most are over before a checkpoint, some live long enough to be resumed.
-SHARES = {"quick": 6, "long": 1, "normalised": 1, "stateful": 1, "images": 1}
+SHARES = {"quick": 6, "long": 1, "normalised": 1, "stateful": 1, "images": 1, SESSION: 1}

@@ -7,9 +7,10 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from core.blobs import digest
-from tests.chaos.jobs import JOBS, SEED, arrays
+from tests.chaos.jobs import JOBS, SEED, SESSION, arrays, steps
 
 
 class Nobody:
@@ -44,8 +45,20 @@ def _train(name: str, path: Path) -> str:
     plan = Plan.read(definition, lambda _, array: ArraySpec(data[array].shape, "float32"), Limits())
     training = Training(plan, lambda _, array: data[array], seed=SEED)
     training.fit(Nobody())
+    if name == SESSION:
+        _do(training)
     training.save_weights(path, "hdf5")
     return digest(path)[1]
+
+
+def _do(training: Any) -> None:
+    from engine.limits import Limits
+    from engine.steps import read_step
+    from engine.training.session import Stepping
+
+    plan, stepping = training.plan, Stepping(training, Nobody(), Limits())
+    for step in (step for request in steps() for step in request):
+        stepping.do(read_step(step, plan.model, plan.compile, lambda *_: None))
 
 
 if __name__ == "__main__":

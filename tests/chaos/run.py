@@ -208,6 +208,7 @@ class Run:
                 "broken stories": list(invariants.broken(stories)),
                 "blobs missing": invariants.missing(session, store),
                 "told otherwise": list(invariants.told_otherwise(self.callers, list(stories.values()))),
+                "steps told otherwise": self.ledger.unsteady,
                 "failures of the run": self._failures,
             }
         outcome.counts["orphans before the sweep"] = len(self._orphans())

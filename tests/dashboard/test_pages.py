@@ -4,6 +4,7 @@ import os
 import re
 import signal
 
+import httpx
 import pytest
 from playwright.sync_api import expect
 
@@ -181,3 +182,17 @@ def test_the_api_tells_of_itself_and_nothing_comes_from_elsewhere(url, open_page
     asked = page.evaluate("performance.getEntriesByType('resource').map(each => each.name)")
     assert asked
     assert all(each.startswith((url, "data:")) for each in asked)
+
+
+def test_a_session_is_shown_by_its_steps_and_without_a_share_of_what_nobody_knows(url, submit, open_page):
+    body = {key: value for key, value in stage.job("step by step").items() if key != "fit"}
+    job_id = submit(body | {"session": {}})
+    step = {"evaluate": {"x": {"random": [8, 8]}, "y": stage.one_hot(8, 3, 2)}}
+    httpx.post(f"{url}/v1/jobs/{job_id}/steps", json={"first": 1, "steps": [step, step]}, timeout=60)
+    for address in (f"{url}/#/jobs/{job_id}", f"{url}/#/"):
+        page = open_page(address)
+        row = page.locator(".job-head" if "jobs" in address else "tr", has_text="step by step")
+        expect(row).to_contain_text("session · 2 steps")
+        expect(row.get_by_role("progressbar")).to_have_count(0)
+        expect(row).not_to_contain_text("%")
+    httpx.post(f"{url}/v1/jobs/{job_id}/cancel", timeout=60)
