@@ -153,6 +153,12 @@ def waiting(session: Session, seconds: float = 5.0, limit: int = 100) -> list[st
     return [job_id for query in each for job_id in session.scalars(query)][:limit]
 
 
+def is_wanted(session: Session, kind: str, seconds: float) -> bool:
+    """Tell whether a job of a kind has waited for so long, since no place was free."""
+    query = select(Job.id).where(_waits(), Job.kind == kind, Job.updated_at < db_now(-seconds)).limit(1)
+    return session.scalar(query) is not None
+
+
 def _waits() -> ColumnElement[bool]:
     due = or_(Job.not_before.is_(None), Job.not_before <= db_now())
     return and_(Job.state == JobState.QUEUED, due)

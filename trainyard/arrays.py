@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
+from engine.sources import Packed
 from trainyard import tensors
 from trainyard.calls import Json
 from trainyard.errors import TrainyardError
@@ -103,6 +104,18 @@ def _uploaded(client: Client, path: Path, size: int, console: Console | None) ->
         return client.upload(path)
     with moving(console, f"Sending {path.stem}", size) as moved:
         return client.upload(path, moved=moved)
+
+
+def encoded(array: Array) -> Json:
+    """Write an array into a request, bit for bit."""
+    written: Json = Packed.of(array).to_json()
+    return written
+
+
+def decoded(value: Json) -> Array:
+    """Read an array that is written into an answer."""
+    packed = Packed(value["base64"], tuple(value["shape"]), value["dtype"])
+    return packed.load(lambda dataset, name: np.empty(0)).copy()
 
 
 @contextmanager

@@ -52,7 +52,7 @@ class Asking:
     def __init__(self, call: Call, url: str, patience_seconds: float = 0.0) -> None:
         self._call, self._url = call, url
         self._headers = dict(call.headers)
-        if call.method == "POST":
+        if call.method == "POST" and call.keyed:
             self._headers.setdefault("Idempotency-Key", str(uuid.uuid4()))
         self._made = 0
         self._until = time.monotonic() + patience_seconds

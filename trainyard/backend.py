@@ -1,16 +1,21 @@
 """Keras 1's backend, for use within losses, metrics and layers' functions: `import trainyard.backend as K`.
 
 What it computes it computes where the model is trained: a function that calls it is sent as its text. Outside of such
-functions there are only the settings.
+functions there are only the settings, and a model's learning rate.
 """
 
-from typing import Any, NoReturn
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from engine.errors import UnknownName
 from engine.expressions import callable_functions
 from engine.expressions.table import FUNCTIONS
 from engine.numbers import EPSILON
 from trainyard.errors import TrainyardError
+
+if TYPE_CHECKING:
+    from trainyard.built import Built
 
 #: What a function that is sent as its text calls this module, whatever it is called here.
 __stands_for__ = "K"
@@ -30,6 +35,35 @@ class _Remote:
             f"K.{self.__name__} computes where the model is trained, not here. Call it within a loss, a metric, a "
             "Lambda layer or the mode of a Merge, which are sent as their text."
         )
+
+
+class Rate(float):
+    """A learning rate that knows whose it is: `model.optimizer.lr`."""
+
+    model: Built
+
+    @classmethod
+    def of(cls, model: Built) -> Rate:
+        """Take the one that a model now has."""
+        rate = cls(model.learning_rate)
+        rate.model = model
+        return rate
+
+
+def get_value(x: Any) -> float:
+    """Return the number that a learning rate is."""
+    return float(x)
+
+
+def set_value(x: Any, value: Any) -> None:
+    """Set the learning rate of a model: `K.set_value(model.optimizer.lr, 0.01)`.
+
+    Raises:
+        TrainyardError: It is not what `optimizer.lr` of a model gives.
+    """
+    if not isinstance(x, Rate):
+        raise TrainyardError(f"K.set_value sets the learning rate of a model, `model.optimizer.lr`, but got {x!r}.")
+    x.model.learning_rate = float(value)
 
 
 def __getattr__(name: str) -> Any:

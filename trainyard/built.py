@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -23,6 +24,9 @@ from trainyard.history import History
 from trainyard.http import Client
 from trainyard.keeping import Kept
 from trainyard.placed import PlacedLayer
+
+if TYPE_CHECKING:
+    from trainyard.steps import Steps
 
 
 class Built:
@@ -45,8 +49,11 @@ class Built:
         self.seed = int(np.random.randint(2**32, dtype=np.uint64))  # as in Keras 1
         self.kept = Kept()
         self.fits = 0
-        self.remembers = False
+        #: How often it was compiled: each time begins with a new optimizer.
+        self.compilations = 0
         self.trained_compile: Json | None = None
+        #: Its open session, or the last one that it had.
+        self.steps: Steps | None = None
         self.described_layers: list[Layer] = []
         self._client = client
         self._compiled: Compile | None = None
@@ -203,11 +210,12 @@ class Built:
             metrics = [each for given in metrics.values() for each in (given if isinstance(given, list) else [given])]
         given: Any = metrics or None
         self._compiled = Compile(optimizer, loss, given, sample_weight_mode)
+        self.compilations += 1
         self.kept = replace(self.kept, optimizer=None)
 
     @property
     def is_compiled(self) -> bool:
-        """Whether `compile` has settled something."""
+        """Whether `compile` has been called."""
         return self._compiled is not None
 
     @property
@@ -223,14 +231,15 @@ class Built:
 
     @property
     def optimizer(self) -> Optimizer:
-        """The optimizer that the model was compiled with."""
-        return self.compiled.optimizer
+        """The optimizer that the model was compiled with; `K.set_value` sets its `lr`."""
+        optimizer = copy(self.compiled.optimizer)
+        object.__setattr__(optimizer, "lr", backend.Rate.of(self))
+        return optimizer
 
     @property
     def learning_rate(self) -> float:
         """The optimizer's rate; to set it leaves what the optimizer has gathered."""
-        rate: float = self.compiled.optimizer.lr  # type: ignore[attr-defined]
-        return rate
+        return float(self.compiled.optimizer.lr)  # type: ignore[attr-defined]
 
     @learning_rate.setter
     def learning_rate(self, rate: float) -> None:

@@ -43,7 +43,8 @@ class Callback:
 
     It is told of epochs once the service has told of them here, so it can watch and keep, but not change the training.
     Where it sets `model.stop_training`, the job ends well after the epoch that it is then in, which may be a later one,
-    and keeps its weights. `fit_generator` makes a job for each epoch, and makes no further one.
+    and keeps its weights. `fit_generator` draws every batch here: there it hears of batches as well, may set
+    `model.learning_rate`, and `model.stop_training` is heeded at the end of the epoch.
     """
 
     model: Sequential
@@ -79,10 +80,10 @@ class Callback:
         """Hear that it has not: it failed or was cancelled, was let go of, or something broke here."""
 
     def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """Is never called: batches are not told of one by one."""
+        """Hear of a batch of `fit_generator` before it is trained on: its number in the epoch, and its size."""
 
     def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Is never called: batches are not told of one by one."""
+        """Hear the numbers of a batch of `fit_generator`, from before the update that was made on it."""
 
 
 class LambdaCallback(Callback):
@@ -244,12 +245,13 @@ class Hearing:
     Args:
         callbacks: As they were given.
         nb_epoch: How many epochs there will be.
+        batches: Whether batches are told of; where not, who would hear of them is warned.
 
     Raises:
         TrainyardError: One is none.
     """
 
-    def __init__(self, callbacks: Sequence[Any] | None, nb_epoch: int) -> None:
+    def __init__(self, callbacks: Sequence[Any] | None, nb_epoch: int, batches: bool = False) -> None:
         self.served: list[Served] = []
         self.ours: list[Callback] = []
         #: Where the files belong that a callback of the service keeps.
@@ -259,19 +261,24 @@ class Hearing:
         #: The job that can be stopped, until that was asked for.
         self._job: str | None = None
         for each in callbacks or ():
-            if isinstance(each, History):
-                self._histories.append(each)
-            elif isinstance(each, Served):
-                self.served.append(each)
-            elif hasattr(each, "served"):
-                self.served += each.served(nb_epoch)
-            elif not isinstance(each, Callback):
-                raise TrainyardError(f"A callback is made by one of `trainyard.callbacks`, but got {each!r}.")
-            if isinstance(each, Callback):
-                self.ours.append(each)
-                if isinstance(each, _Fetched):
-                    self.folders[id(each.described)] = each.folder
+            self._take(each, nb_epoch)
+        if not batches:
+            for each in self.ours:
                 _warn_of_batches(each)
+
+    def _take(self, each: Any, nb_epoch: int) -> None:
+        if isinstance(each, History):
+            self._histories.append(each)
+        elif isinstance(each, Served):
+            self.served.append(each)
+        elif hasattr(each, "served"):
+            self.served += each.served(nb_epoch)
+        elif not isinstance(each, Callback):
+            raise TrainyardError(f"A callback is made by one of `trainyard.callbacks`, but got {each!r}.")
+        if isinstance(each, Callback):
+            self.ours.append(each)
+            if isinstance(each, _Fetched):
+                self.folders[id(each.described)] = each.folder
 
     def begin(self, model: Sequential, params: Mapping[str, Any]) -> None:
         """Tell that a training begins."""
@@ -298,14 +305,39 @@ class Hearing:
                 each.on_train_error(error)
             raise
 
+    @property
+    def hears_batches(self) -> bool:
+        """Whether anybody wants to hear of batches."""
+        return any(_batch_methods(each) for each in self.ours)
+
     def epoch(self, epoch: int, logs: Logs) -> None:
-        """Tell of an epoch."""
+        """Tell of an epoch that is over already."""
         for each in self.ours:
             each.on_epoch_begin(epoch, {})
             each.on_epoch_end(epoch, logs)
         if self._job and self._model and self._model.stop_training:
             _stop(self._model.client, self._job)
             self._job = None
+
+    def epoch_begin(self, epoch: int) -> None:
+        """Tell of an epoch that begins."""
+        for each in self.ours:
+            each.on_epoch_begin(epoch, {})
+
+    def epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Tell of an epoch that ends."""
+        for each in self.ours:
+            each.on_epoch_end(epoch, logs)
+
+    def batch_begin(self, batch: int, logs: Logs) -> None:
+        """Tell of a batch that begins."""
+        for each in self.ours:
+            each.on_batch_begin(batch, logs)
+
+    def batch_end(self, batch: int, logs: Logs) -> None:
+        """Tell of a batch that ends."""
+        for each in self.ours:
+            each.on_batch_end(batch, logs)
 
     def end(self, history: History) -> None:
         """Tell that the training has ended, and how it went."""
@@ -323,10 +355,17 @@ def _stop(client: Client, job: str) -> None:
             raise
 
 
+def _batch_methods(callback: Callback) -> list[str]:
+    """List the methods by which a callback hears of batches."""
+    cls = type(callback)
+    names = ("on_batch_begin", "on_batch_end")
+    return [name for name in names if name in vars(callback) or getattr(cls, name) is not getattr(Callback, name)]
+
+
 def _warn_of_batches(callback: Callback) -> None:
-    for name in ("on_batch_begin", "on_batch_end"):
-        if name in vars(callback) or getattr(type(callback), name) is not getattr(Callback, name):
-            warnings.warn(
-                f"`{name}` of {type(callback).__name__} is never called: batches are not told of one by one.",
-                stacklevel=5,
-            )
+    for name in _batch_methods(callback):
+        warnings.warn(
+            f"`{name}` of {type(callback).__name__} is not called by `fit`, which runs on the service; `fit_generator` "
+            "calls it.",
+            stacklevel=5,
+        )

@@ -29,6 +29,7 @@ class Call:
         headers: Beside those that every request has.
         seconds: How long the answer may take; the client's patience where absent.
         moved: Told how much of the file has gone.
+        keyed: Whether a POST carries an `Idempotency-Key`; one whose body says which it is needs none.
     """
 
     method: str
@@ -40,6 +41,7 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict)
     seconds: float | None = None
     moved: Callable[[int], None] | None = None
+    keyed: bool = True
 
 
 class Resource(Generic[Answer]):
@@ -119,6 +121,27 @@ class Jobs(Resource[Answer]):
     def artifacts(self, job_id: str) -> Answer:
         """List the files that a job has left so far."""
         return self._get(f"/v1/jobs/{job_id}/artifacts")
+
+    def send_steps(
+        self, job_id: str, first: int, steps: Sequence[Mapping[str, Any]], wait_seconds: int | None = None
+    ) -> Answer:
+        """Send a session its next steps, of which `first` is the number of the first; sent again, they are done once.
+
+        The answer is held back until all of them are done, but for no longer than `wait_seconds`.
+        """
+        body = {"first": first, "steps": list(steps)}
+        path = f"/v1/jobs/{job_id}/steps"
+        return self._do(Call("POST", path, body=body, headers=_held_back(wait_seconds), keyed=False))
+
+    def steps(self, job_id: str, after: int = 0, limit: int | None = None, wait_seconds: int | None = None) -> Answer:
+        """Read the steps of a session after number `after`; with `wait_seconds`, once one of them is done."""
+        params = {"after": after, "limit": limit}
+        known = {key: value for key, value in params.items() if value is not None}
+        return self._do(Call("GET", f"/v1/jobs/{job_id}/steps", known, headers=_held_back(wait_seconds)))
+
+
+def _held_back(wait_seconds: int | None) -> dict[str, str]:
+    return {} if wait_seconds is None else {"Prefer": f"wait={wait_seconds}"}
 
 
 class Datasets(Resource[Answer]):

@@ -6,6 +6,7 @@ TrainyardError
 ├── BadFile         a file of the caller's cannot be used
 ├── JobFailed       a job did not succeed
 │   └── JobCancelled    it was stopped
+├── StepFailed      a step of a session did not succeed; the session goes on
 ├── Detached        a job runs on without anybody who waits for it here
 ├── YardError       the embedded yard cannot start
 └── Missing         packages of an extra are not installed
@@ -44,6 +45,22 @@ class JobFailed(TrainyardError):
 
 class JobCancelled(JobFailed):
     """A job that was waited for was stopped."""
+
+
+class StepFailed(TrainyardError):
+    """A step that was waited for did not succeed; it has changed nothing, and its session goes on.
+
+    Args:
+        job_id: The session.
+        step: The step as the service tells of it.
+    """
+
+    def __init__(self, job_id: str, step: Mapping[str, Any]) -> None:
+        self.job_id, self.step = job_id, dict(step)
+        error = step.get("error") or {}
+        where = f" at {error['pointer']}" if error.get("pointer") else ""
+        told = f"{error.get('class')}{where}: {error.get('detail')}"
+        super().__init__(f"Step {step['number']} of {job_id} failed: {told}")
 
 
 class Detached(TrainyardError):

@@ -28,6 +28,8 @@ def save_weights(model: Sequential, path: Path, overwrite: bool) -> None:
         if path.suffix == ".safetensors":
             written = place / path.name
             tensors.write(written, keeping.weights_of(model))
+        elif session := keeping.session_of(model):
+            written = session.saved(".h5", place)
         else:
             written = arrays.fetched(model.client, running.job_with_weights(model), "weights.h5", place)
         _put(written, path)

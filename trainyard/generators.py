@@ -1,119 +1,124 @@
-"""Training on batches that are made here: drawn an epoch at a time, and trained on in order."""
+"""Training on batches that are made here: each a step of a session, sent ahead of its result."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from itertools import pairwise
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
 
+from trainyard import steps
+from trainyard.ahead import Ahead
 from trainyard.arrays import Array
 from trainyard.callbacks import Hearing
+from trainyard.calls import Json
 from trainyard.errors import TrainyardError
 from trainyard.following import Logs, report
-from trainyard.history import History
+from trainyard.history import History, number_of
+from trainyard.running import class_weights, data, rows_of, scored
 
 if TYPE_CHECKING:
     from trainyard.models import Sequential
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """Batches, one after the other.
-
-    Args:
-        x: The inputs of all of them, a list where there are several.
-        y: Their targets.
-        sample_weight: Their weights, if they have any.
-        sizes: How many samples each batch has.
-    """
-
-    x: Any
-    y: Any
-    sample_weight: Array | None
-    sizes: tuple[int, ...]
-
-    @property
-    def samples(self) -> int:
-        """How many there are."""
-        return sum(self.sizes)
-
-    def runs(self) -> Iterator[Drawn]:
-        """Cut them where a batch is of another size than those before it; a smaller one may end a run."""
-        start, first = 0, 0
-        for index, (one, other) in enumerate(pairwise((*self.sizes, -1)), 1):
-            if other == -1 or one != self.sizes[first] or other > one:
-                stop = start + sum(self.sizes[first:index])
-                yield self._between(start, stop, self.sizes[first:index])
-                start, first = stop, index
-
-    def _between(self, start: int, stop: int, sizes: tuple[int, ...]) -> Drawn:
-        x = [each[start:stop] for each in self.x] if isinstance(self.x, list) else self.x[start:stop]
-        weights = None if self.sample_weight is None else self.sample_weight[start:stop]
-        return Drawn(x, self.y[start:stop], weights, sizes)
-
-
-def drawn(generator: Iterator[Any], samples: int, targets: bool = True) -> Drawn:
-    """Draw batches until there are as many samples.
+def drawn(generator: Iterator[Any], samples: int) -> Iterator[tuple[Any, Any, Any]]:
+    """Draw batches, `(x, y, sample_weight)`, until there are as many samples.
 
     Raises:
         TrainyardError: The generator ended, or yields something else.
     """
-    parts: list[tuple[Any, ...]] = []
-    sizes: list[int] = []
-    while sum(sizes) < samples:
-        try:
-            part = _read(next(generator), targets)
-        except StopIteration:
+    seen = 0
+    while seen < samples:
+        batch = _next(generator, seen, samples)
+        if not isinstance(batch, tuple) or len(batch) not in (2, 3):
             raise TrainyardError(
-                f"The generator ended after {sum(sizes)} of {samples} samples. It must yield batches for ever."
-            ) from None
-        parts.append(part)
-        sizes.append(len(part[0][0] if isinstance(part[0], list) else part[0]))
-    x, y, weights = zip(*parts, strict=True)
-    return Drawn(_joined(x), None if y[0] is None else _joined(y), _weights(weights), tuple(sizes))
+                f"A generator must yield (x, y) or (x, y, sample_weight), but this one yields a {type(batch).__name__}."
+            )
+        x, y, weights = batch if len(batch) == 3 else (*batch, None)
+        seen += rows_of({"x": data(x, "x")})
+        yield x, y, weights
 
 
-def _read(batch: Any, targets: bool) -> tuple[Any, Any, Any]:
-    if not targets and not isinstance(batch, tuple):
-        return batch, None, None
-    if not isinstance(batch, tuple) or len(batch) not in (2, 3):
+def _next(generator: Iterator[Any], seen: int, samples: int) -> Any:
+    try:
+        return next(generator)
+    except StopIteration:
         raise TrainyardError(
-            f"A generator must yield (x, y) or (x, y, sample_weight), but this one yields a {type(batch).__name__}."
-        )
-    x, y, *weight = batch
-    return x, y if targets else None, weight[0] if weight and targets else None
+            f"The generator ended after {seen} of {samples} samples. It must yield batches for ever."
+        ) from None
 
 
-def _joined(parts: tuple[Any, ...]) -> Any:
-    if isinstance(parts[0], list):
-        return [np.concatenate([part[index] for part in parts]) for index in range(len(parts[0]))]
-    return np.concatenate([np.asarray(part) for part in parts])
+# -- judging and predicting ---------------------------------------------------------------------
 
 
-def _weights(parts: tuple[Any, ...]) -> Array | None:
-    given = [each is not None for each in parts]
-    if any(given) and not all(given):
-        raise TrainyardError("Some batches of the generator have sample weights, and others have none.")
-    return np.concatenate([np.asarray(part) for part in parts]) if all(given) else None
+def evaluate(model: Sequential, generator: Iterator[Any], samples: int, most: int) -> Logs:
+    """Judge batch by batch, and average over the samples."""
+    ahead, sizes = Ahead(model, most), []
+    logs: list[Json] = []
+    for x, y, weights in drawn(generator, samples):
+        part = scored("evaluate", x, y, weights)
+        sizes.append(rows_of(part))
+        ahead.add("evaluate", part | {"batch_size": sizes[-1]}, logs.append)
+    ahead.drain()
+    names = model.metrics_names
+    return {name: float(np.average([number_of(each[name]) for each in logs], weights=sizes)) for name in names}
 
 
-def check_forgets(model: Sequential, what: str) -> None:
-    """Refuse models whose states would have to last from one job to the next.
+def predict(model: Sequential, generator: Iterator[Any], samples: int) -> Array:
+    """Predict batch by batch."""
+    outputs: list[Array] = []
+    while (seen := sum(len(each) for each in outputs)) < samples:
+        batch = _next(generator, seen, samples)
+        outputs.append(model.predict_on_batch(batch[0] if isinstance(batch, tuple) else batch))
+    return np.concatenate(outputs)[:samples]
+
+
+class Validation:
+    """What `fit_generator` judges by after every epoch.
+
+    Args:
+        model: The model.
+        given: Nothing, arrays, or a generator.
+        samples: How many samples are drawn of a generator.
+        most: How many of its batches may be on their way.
 
     Raises:
-        TrainyardError: The model is stateful.
+        ValueError: Nobody says how much is drawn of a generator.
     """
-    if model.settled.all_memories:
-        raise TrainyardError(
-            f"`{what}` makes jobs that go on from one another, but not with the states of stateful layers, which begin "
-            "with zeros in each. Give the whole data to one `fit` with shuffle=False."
-        )
+
+    def __init__(self, model: Sequential, given: Any, samples: int | None, most: int) -> None:
+        self._is_drawn = hasattr(given, "__next__")
+        if self._is_drawn and samples is None:
+            raise ValueError("`nb_val_samples` must say how much is drawn of a generator of validation data.")
+        self._model, self._given, self._samples, self._most = model, given, samples or 0, most
+        self._part = None if given is None or self._is_drawn else scored("evaluate", *given)
+        self._sent: Json | None = None
+
+    def __bool__(self) -> bool:
+        return self._given is not None
+
+    def logs(self, size: int) -> Logs:
+        """Judge; arrays are taken in batches of that size, as in Keras 1."""
+        if self._part is None:
+            logs = evaluate(self._model, self._given, self._samples, self._most) if self._is_drawn else {}
+        else:
+            part = self._part | {"batch_size": size}
+            steps.check(self._model, "evaluate", part)
+            logs = steps.opened(self._model).evaluate(part | self._once())
+        return {f"val_{name}": value for name, value in logs.items()}
+
+    def _once(self) -> Json:
+        """Write the arrays as what they are sent as, so that large ones are sent once."""
+        if self._sent is None:
+            self._sent = steps.packed(self._model.client, self._part or {})
+        return self._sent
+
+
+# -- training -----------------------------------------------------------------------------------
 
 
 class Fitting:
@@ -121,81 +126,94 @@ class Fitting:
 
     Args:
         model: The model.
+        validation: What it is judged by.
         class_weight: Weight of each class in the loss.
-        validation_data: Arrays, or a generator.
-        nb_val_samples: How many samples are drawn of a generator.
+        most: How many batches may be on their way.
     """
 
     def __init__(
-        self,
-        model: Sequential,
-        class_weight: Mapping[int, float] | None,
-        validation_data: Any,
-        nb_val_samples: int | None,
+        self, model: Sequential, validation: Validation, class_weight: Mapping[int, float] | None, most: int
     ) -> None:
-        check_forgets(model, "fit_generator")
-        if hasattr(validation_data, "__next__") and nb_val_samples is None:
-            raise ValueError("`nb_val_samples` must say how much is drawn of a generator of validation data.")
-        self.model, self.class_weight = model, class_weight
-        self.validation_data, self.nb_val_samples = validation_data, nb_val_samples
+        self._model, self._validation, self._weights, self._most = model, validation, class_weights(class_weight), most
 
     def run(
         self, generator: Iterator[Any], samples_per_epoch: int, epochs: range, callbacks: Any, verbose: int
     ) -> History:
         """Train epoch by epoch."""
-        hearing = Hearing(callbacks, epochs.stop)
-        served = _Beside(self.model, hearing)
+        model, hearing = self._model, Hearing(callbacks, epochs.stop, batches=True)
+        served = _Beside(model, hearing)
         params: dict[str, Any] = {"nb_epoch": epochs.stop, "nb_sample": samples_per_epoch, "verbose": verbose}
-        params |= {"metrics": self.model.metrics_names, "do_validation": self.validation_data is not None}
-        hearing.begin(self.model, params)
-        told, history = report(min(verbose, 1) * 2, Console())(), History([], {}, self.model, params=params)
+        params |= {"metrics": model.metrics_names, "do_validation": bool(self._validation)}
+        hearing.begin(model, params)
+        told, history = report(min(verbose, 1) * 2, Console())(), History([], {}, model, params=params)
         for epoch in epochs:
             served.epoch_begin(epoch)
-            logs, history.job = self._epoch(drawn(generator, samples_per_epoch), epoch)
+            hearing.epoch_begin(epoch)
+            logs = self._epoch(generator, samples_per_epoch, hearing)
+            history.job = model.kept.job
             served.epoch_end(epoch, logs)
             history.epoch.append(epoch)
             for name, value in logs.items():
                 history.history.setdefault(name, []).append(value)
             told.epoch(epoch, epochs.stop, logs)
-            hearing.epoch(epoch, logs)
-            if served.stop_training or self.model.stop_training:
+            hearing.epoch_end(epoch, logs)
+            if served.stop_training or model.stop_training:
                 break
+        model.close()
         served.fit_end(history)
         hearing.end(history)
         return history
 
-    def _epoch(self, batches: Drawn, epoch: int) -> tuple[Logs, str | None]:
-        logs: Logs = {}
-        runs = list(batches.runs())
-        for index, each in enumerate(runs):
-            last = index == len(runs) - 1
-            done = self.model.fit(
-                each.x,
-                each.y,
-                each.sizes[0],
-                epoch + 1,
-                0,
-                validation_data=self._validation(each.sizes[-1]) if last else None,
-                shuffle=False,
-                class_weight=self.class_weight,
-                sample_weight=each.sample_weight,
-                initial_epoch=epoch,
+    def _epoch(self, generator: Iterator[Any], samples: int, hearing: Hearing) -> Logs:
+        done = _Epoch(self._model, hearing, self._most)
+        for x, y, weights in drawn(generator, samples):
+            done.train(scored("train", x, y, weights) | self._weights)
+        logs = done.logs()
+        if done.samples > samples:
+            warnings.warn(
+                f"An epoch was to have {samples} samples, but the generator's batches make it {done.samples}. Give a "
+                "`samples_per_epoch` that they add up to.",
+                stacklevel=4,
             )
-            for name, values in done.history.items():
-                share = 1.0 if name.startswith("val_") else each.samples / batches.samples
-                logs[name] = logs.get(name, 0.0) + values[-1] * share
-        return logs, done.job
+        return logs | self._validation.logs(done.size)
 
-    def _validation(self, size: int) -> Any:
-        given = self.validation_data
-        if not hasattr(given, "__next__"):
-            if given is None:
-                return None
-            x, y, *weights = given
-            return {"x": x, "y": y, "batch_size": size, **({"sample_weight": weights[0]} if weights else {})}
-        batches = drawn(given, self.nb_val_samples or 0)
-        weighted = {} if batches.sample_weight is None else {"sample_weight": batches.sample_weight}
-        return {"x": batches.x, "y": batches.y, "batch_size": batches.sizes[0], **weighted}
+
+class _Epoch:
+    """One epoch of training on batches.
+
+    Args:
+        model: The model.
+        hearing: Who hears of them.
+        most: How many may be on their way; one where somebody hears of each, who may then change the training.
+    """
+
+    def __init__(self, model: Sequential, hearing: Hearing, most: int) -> None:
+        self._model, self._hearing = model, hearing
+        self._ahead = Ahead(model, 1 if hearing.hears_batches else most)
+        self._totals: Logs = {}
+        self._batches = 0
+        #: How many samples there were, and how many of them in the last batch.
+        self.samples = self.size = 0
+
+    def train(self, part: Json) -> None:
+        """Train on a batch, now or soon."""
+        self.size = rows_of(part)
+        self.samples += self.size
+        about = {"batch": self._batches, "size": self.size}
+        self._batches += 1
+        self._hearing.batch_begin(about["batch"], about)
+        self._ahead.add("train", part, partial(self._heard, about))
+
+    def logs(self) -> Logs:
+        """Wait until all batches are trained on; return what they give on the average."""
+        self._ahead.drain()
+        return {name: total / self.samples for name, total in self._totals.items()}
+
+    def _heard(self, about: dict[str, int], result: Json) -> None:
+        logs = {name: number_of(result[name]) for name in self._model.metrics_names}
+        for name, value in logs.items():
+            self._totals[name] = self._totals.get(name, 0.0) + value * about["size"]
+        self._hearing.batch_end(about["batch"], about | logs)
 
 
 class _Beside:

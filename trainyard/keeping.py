@@ -1,4 +1,4 @@
-"""Where a model's weights are: not drawn yet, in a job on the service, or here.
+"""Where a model's weights are: not drawn yet, in a job on the service or a session that is open there, or here.
 
 Models that stand in one another share weights, as in Keras 1; whichever of them changed last has the say.
 """
@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,10 +20,14 @@ from trainyard import arrays, tensors
 from trainyard.arrays import Array
 from trainyard.building import held_models
 from trainyard.calls import Json
-from trainyard.errors import TrainyardError
+from trainyard.errors import JobFailed, TrainyardError
 
 if TYPE_CHECKING:
     from trainyard.built import Built
+    from trainyard.stepping import Stepping
+
+#: What a job leaves of what stateful layers remember.
+_STATES = "states.safetensors"
 
 _moments = itertools.count(1)
 
@@ -37,7 +42,9 @@ class Kept:
         prefix: What their keys begin with there.
         whole: Whether that job's model is this very model, so that another job can begin from it.
         optimizer: The job whose optimizer goes on, if there is one since the model was compiled.
+        states: Whether its stateful layers go on as well, from what they remember.
         here: The weights themselves, by their keys.
+        session: That job, where it is a session, which may be open still.
     """
 
     moment: int = 0
@@ -45,7 +52,9 @@ class Kept:
     prefix: str = ""
     whole: bool = False
     optimizer: str | None = None
+    states: bool = False
     here: dict[str, Array] | None = None
+    session: Stepping | None = None
 
 
 def keep(model: Built, weights: dict[str, Array]) -> None:
@@ -53,26 +62,54 @@ def keep(model: Built, weights: dict[str, Array]) -> None:
     model.kept = Kept(next(_moments), optimizer=model.kept.optimizer, here=weights)
 
 
-def keep_job(model: Built, job_id: str, has_optimizer: bool) -> None:
+def keep_job(
+    model: Built, job_id: str, has_optimizer: bool, states: bool = False, session: Stepping | None = None
+) -> None:
     """Have the weights of a model, and of the models that stand in it, be those that a job has left.
 
     Args:
         model: The model.
         job_id: The job.
         has_optimizer: Whether its optimizer is the one that goes on; otherwise it stays the one that there was.
+        states: Whether its stateful layers go on from what they remember.
+        session: The job, where it is a session that is open.
     """
     moment = next(_moments)
     optimizer = job_id if has_optimizer else model.kept.optimizer
-    model.kept = Kept(moment, job_id, whole=True, optimizer=optimizer)
+    model.kept = Kept(moment, job_id, whole=True, optimizer=optimizer, states=states, session=session)
     for other, prefix in held_models(model.described_layers):
-        other.kept = Kept(moment, job_id, prefix, optimizer=other.kept.optimizer)
+        other.kept = Kept(moment, job_id, prefix, optimizer=other.kept.optimizer, session=session)
+
+
+def has_states(model: Built, job_id: str) -> bool:
+    """Tell whether a job has left what a model's layers remember."""
+    if not model.settled.all_memories:
+        return False
+    return any(each["name"] == _STATES for each in model.client.jobs.artifacts(job_id)["items"])
+
+
+def keep_session(model: Built, session: Stepping) -> None:
+    """Have a session that has just begun from what a model has keep it; what it had is fallen back to if it is lost."""
+    before = [(each, each.kept) for each in (model, *(other for other, _ in held_models(model.described_layers)))]
+    fits = model.fits
+
+    def fall_back() -> None:
+        model.fits = fits
+        for each, kept in before:
+            if each.kept.session is session:
+                each.kept = kept
+            elif each.kept.optimizer == session.job_id:
+                each.kept = replace(each.kept, optimizer=kept.optimizer)
+
+    session.lost = fall_back
+    keep_job(model, session.job_id, False, model.kept.states, session)
 
 
 def changed_shape(model: Built) -> None:
     """Note that layers came or went: what is known of the others stays."""
     kept = model.kept
     if kept.moment:
-        model.kept = Kept(kept.moment, kept.job, kept.prefix, here=kept.here)
+        model.kept = Kept(kept.moment, kept.job, kept.prefix, here=kept.here, session=kept.session)
 
 
 def newer(model: Built) -> list[tuple[Built, str]]:
@@ -81,10 +118,29 @@ def newer(model: Built) -> list[tuple[Built, str]]:
     return sorted(found, key=lambda each: each[0].kept.moment)
 
 
-def job_of(model: Built) -> str | None:
-    """The job whose weights, all of them, are those of this very model, if there is one."""
+def session_of(model: Built) -> Stepping | None:
+    """The open session whose weights, all of them, are those of this very model, if there is one."""
     kept = model.kept
-    return kept.job if kept.whole and not newer(model) else None
+    is_open = kept.session is not None and not kept.session.ended
+    return kept.session if is_open and kept.whole and not newer(model) else None
+
+
+def job_of(model: Built) -> str | None:
+    """The ended job whose weights, all of them, are those of this very model, if there is one; a session is closed."""
+    if not model.kept.whole or newer(model):
+        return None
+    close(model)
+    return model.kept.job
+
+
+def close(model: Built) -> None:
+    """Close a model's session, if one is open.
+
+    Raises:
+        JobFailed: It did not end well; the model is as it was when that session began.
+    """
+    if model.steps is not None:
+        model.steps.stepping.close()
 
 
 def weights_of(model: Built) -> dict[str, Array]:
@@ -105,7 +161,7 @@ def _own(model: Built, wanted: Iterable[str]) -> dict[str, Array]:
         return {key: kept.here[key] for key in wanted if key in kept.here}
     if kept.job is None:
         return {}
-    left = arrays.weights_of(model.client, kept.job)
+    left = kept.session.weights() if kept.session else arrays.weights_of(model.client, kept.job)
     return {key: left[kept.prefix + key] for key in wanted if kept.prefix + key in left}
 
 
@@ -114,16 +170,22 @@ def start(model: Built, goes_on: bool) -> Json:
 
     Args:
         model: The model.
-        goes_on: Whether the optimizer goes on in it, where there is one.
+        goes_on: Whether the optimizer, and what layers remember, go on in it, where there is any.
     """
-    whose = model.kept.optimizer if goes_on else None
     if job := job_of(model):
-        return {"weights": {"job": job, **({"optimizer": True} if whose == job else _optimizer_of(whose))}}
+        whose = model.kept.optimizer if goes_on else None
+        optimizer = {"optimizer": True} if whose == job else _optimizer_of(whose)
+        remembered = {"states": True} if goes_on and model.kept.states else {}
+        return {"weights": {"job": job, **optimizer, **remembered}}
     if not model.kept.moment and not newer(model):
         return {}
+    weights = weights_of(model)
+    with suppress(JobFailed):  # whatever becomes of a session that does not have the model's weights any more
+        close(model)
     with arrays.folder() as place:
         path = place / "weights.safetensors"
-        tensors.write(path, weights_of(model))
+        tensors.write(path, weights)
+        whose = model.kept.optimizer if goes_on else None
         return {"weights": {"id": model.client.upload_weights(path)["id"], **_optimizer_of(whose)}}
 
 

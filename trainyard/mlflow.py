@@ -185,8 +185,9 @@ def log(
     tags = {**told["labels"], "trainyard.job": told["id"]}
     run = Run(tracking_uri, experiment, told["name"] or told["id"], tags, _moment(told["created_at"]))
     ended = _moment(told["finished_at"])
+    history = job if isinstance(job, History) else read(client.jobs.metrics(told["id"]))
     run.parameters(told)
-    run.numbers(_numbers(told, read(client.jobs.metrics(told["id"]))), ended)
+    run.numbers(_numbers(told, history), ended)
     run.files(client, told["id"], artifacts)
     run.end(_STATUS[told["state"]], ended)
     return run.id

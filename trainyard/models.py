@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from trainyard import files, generators, keeping, loading, running, session
+from trainyard import files, keeping, loading, running, session, steps
 from trainyard.arrays import Array
-from trainyard.built import Built
 from trainyard.errors import Missing
 from trainyard.following import Following, check_interrupt
 from trainyard.history import History, read
 from trainyard.http import Client
 from trainyard.preprocessing import image
 from trainyard.preprocessing.image import ImageDataGenerator
-from trainyard.running import Options, data, scored
+from trainyard.running import Options, class_weights, data, scored
+from trainyard.stepping import Stepping
+from trainyard.stepwise import Scores, Stepwise
 
 if TYPE_CHECKING:
     from engine.training.modules import Module
 
 __all__ = ["Sequential", "load_model", "model_from_config", "model_from_json"]
 
-Scores = float | list[float]
 
-
-class Sequential(Built):
+class Sequential(Stepwise):
     """A linear stack of layers, in Keras 1's words.
 
     Layers, shapes and numbers of parameters are told here; whatever needs a tensor is a job on the service, and the
@@ -41,6 +40,8 @@ class Sequential(Built):
     @classmethod
     def attach(cls, job_id: str, client: Client | None = None, verbose: int = 1, on_interrupt: str = "ask") -> Self:
         """Come back to a job: wait for its end, and return its model with the weights and the history that it has left.
+
+        A session, in which batches were trained, is closed first.
 
         Args:
             job_id: `job_…`.
@@ -58,9 +59,12 @@ class Sequential(Built):
         model = cls.from_config(definition["model"]["config"], client)
         if compiled := definition.get("compile"):
             model.compile(**compiled)
+        if "session" in definition:
+            Stepping(model.client, job_id, next=None).close()
         job = Following(model.client, job_id, verbose, on_interrupt=on_interrupt).to_the_end()
-        keeping.keep_job(model, job_id, has_optimizer="fit" in definition)
-        model.seed, model.fits, model.trained_compile = job["seed"], int("fit" in definition), compiled
+        trains = "fit" in definition or ("session" in definition and compiled is not None)
+        keeping.keep_job(model, job_id, has_optimizer=trains, states=keeping.has_states(model, job_id))
+        model.seed, model.fits, model.trained_compile = job["seed"], int(trains), compiled
         model.history = read(model.client.jobs.metrics(job_id), model=model, job=job_id, params=definition.get("fit"))
         return model
 
@@ -127,8 +131,7 @@ class Sequential(Built):
             part["augmentation"] = image.augmentation(augmentation)
         if validation_data is not None:
             part["validation_data"] = running.validation(validation_data)
-        if class_weight is not None:
-            part["class_weight"] = {str(key): float(value) for key, value in class_weight.items()}
+        part |= class_weights(class_weight)
         job = {"name": name or self.name, "labels": labels, "checkpoint": checkpoint, "limits": limits}
         given = {key: value for key, value in job.items() if value is not None}
         self.history = running.fit(self, part, callbacks, verbose, Options(on_interrupt, given))
@@ -142,7 +145,7 @@ class Sequential(Built):
             JobFailed: The job did not succeed.
         """
         part = scored("evaluate", x, y, sample_weight) | {"batch_size": batch_size}
-        return self._scores(running.evaluate(self, part, verbose))
+        return self.scores(steps.evaluate(self, part, verbose))
 
     def predict(self, x: Any, batch_size: int = 32, verbose: int = 0) -> Array:
         """Return the outputs, `(n, ...)`; the model need not be compiled.
@@ -151,112 +154,17 @@ class Sequential(Built):
             EngineError: The data does not fit the model; nothing was sent.
             JobFailed: The job did not succeed.
         """
-        return running.predict(self, {"x": data(x, "predict_x"), "batch_size": batch_size}, verbose)
+        return steps.predict(self, {"x": data(x, "predict_x"), "batch_size": batch_size}, verbose)
 
     def predict_proba(self, x: Any, batch_size: int = 32, verbose: int = 1) -> Array:
         """Return the outputs, as probabilities; the service warns where one is none."""
         part = {"x": data(x, "predict_x"), "batch_size": batch_size, "method": "predict_proba"}
-        return running.predict(self, part, verbose)
+        return steps.predict(self, part, verbose)
 
     def predict_classes(self, x: Any, batch_size: int = 32, verbose: int = 1) -> Array:
         """Return the class of each output: that of its largest value, or whether the only one is above a half."""
         part = {"x": data(x, "predict_x"), "batch_size": batch_size, "method": "predict_classes"}
-        return running.predict(self, part, verbose)
-
-    def _scores(self, logs: Mapping[str, float]) -> Scores:
-        values = [logs[name] for name in self.metrics_names]
-        return values if len(values) > 1 else values[0]
-
-    def reset_states(self) -> None:
-        """Have stateful layers forget; every job begins so, and this says that it is meant."""
-        self.remembers = False
-
-    # -- batch by batch -----------------------------------------------------------------------
-
-    def train_on_batch(
-        self, x: Any, y: Any, class_weight: Mapping[int, float] | None = None, sample_weight: Any = None
-    ) -> Scores:
-        """Do one update, and return the loss, or the loss and the metrics, from before it.
-
-        Each is a small job that goes on from the one before it, so that updates come in order and exactly once.
-        """
-        generators.check_forgets(self, "train_on_batch")
-        rows = running.rows_of(scored("fit", x, y))
-        logs = self.fit(x, y, rows, 1, 0, shuffle=False, class_weight=class_weight, sample_weight=sample_weight).history
-        return self._scores({name: values[-1] for name, values in logs.items()})
-
-    def test_on_batch(self, x: Any, y: Any, sample_weight: Any = None) -> Scores:
-        """Return the loss, or the loss and the metrics, of one batch."""
-        return self.evaluate(x, y, running.rows_of(scored("evaluate", x, y)), 0, sample_weight)
-
-    def predict_on_batch(self, x: Any) -> Array:
-        """Return the outputs of one batch."""
-        return self.predict(x, running.rows_of({"x": data(x, "predict_x")}))
-
-    def fit_generator(
-        self,
-        generator: Iterator[Any],
-        samples_per_epoch: int,
-        nb_epoch: int,
-        verbose: int = 1,
-        callbacks: Sequence[Any] | None = None,
-        validation_data: Any = None,
-        nb_val_samples: int | None = None,
-        class_weight: Mapping[int, float] | None = None,
-        max_q_size: int = 10,
-        nb_worker: int = 1,
-        pickle_safe: bool = False,
-        initial_epoch: int = 0,
-    ) -> History:
-        """Train on what a generator yields here, `(x, y)` or `(x, y, sample_weight)`, a batch at a time.
-
-        The batches of an epoch are drawn, sent as one dataset and trained on in their order, by a job that goes on from
-        the one of the epoch before; so no more than one epoch is in memory.
-
-        Args:
-            generator: Yields batches for ever.
-            samples_per_epoch: An epoch ends when it has seen as many.
-            nb_epoch: The epoch to stop before, counted from 0.
-            verbose: 0 shows nothing, 1 and 2 a line for each epoch.
-            callbacks: Those of `trainyard.callbacks`, which run here between two epochs.
-            validation_data: `(x, y[, sample_weight])`, or a generator of them.
-            nb_val_samples: How many samples are drawn of a generator to judge by after every epoch.
-            class_weight: Weight of each class in the loss.
-            max_q_size: Taken for compatibility; batches are drawn by this thread, when they are due.
-            nb_worker: Taken for compatibility.
-            pickle_safe: Taken for compatibility.
-            initial_epoch: The epoch to begin with.
-
-        Raises:
-            TrainyardError: The generator ended, or yields something else.
-        """
-        fitting = generators.Fitting(self, class_weight, validation_data, nb_val_samples)
-        self.history = fitting.run(generator, samples_per_epoch, range(initial_epoch, nb_epoch), callbacks, verbose)
-        return self.history
-
-    def evaluate_generator(
-        self,
-        generator: Iterator[Any],
-        val_samples: int,
-        max_q_size: int = 10,
-        nb_worker: int = 1,
-        pickle_safe: bool = False,
-    ) -> Scores:
-        """Return what `evaluate` does, over batches that a generator yields until there are `val_samples`."""
-        batch = generators.drawn(generator, val_samples)
-        return self.evaluate(batch.x, batch.y, batch.sizes[0], 0, batch.sample_weight)
-
-    def predict_generator(
-        self,
-        generator: Iterator[Any],
-        val_samples: int,
-        max_q_size: int = 10,
-        nb_worker: int = 1,
-        pickle_safe: bool = False,
-    ) -> Array:
-        """Return the outputs for batches that a generator yields, of inputs or of `(x, y)`, `val_samples` rows."""
-        batch = generators.drawn(generator, val_samples, targets=False)
-        return self.predict(batch.x, batch.sizes[0])[:val_samples]
+        return steps.predict(self, part, verbose)
 
     # -- weights ------------------------------------------------------------------------------
 

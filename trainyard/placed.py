@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from engine.arguments import Json, Shape
 from engine.layer import Layer
 from engine.model import Placed
-from trainyard import keeping
+from trainyard import keeping, steps
 from trainyard.arrays import Array
 from trainyard.summaries import type_of
 
@@ -83,6 +83,14 @@ class PlacedLayer:
             TrainyardError: They are not as many, or not of the shapes, that there are.
         """
         keeping.put(self._model, weights, self.name)
+
+    def reset_states(self) -> None:
+        """Have it forget, where the other layers of the model go on from what they remember.
+
+        Raises:
+            TrainyardError: It is not stateful.
+        """
+        steps.forget(self._model, self.name)
 
     def _place(self) -> Placed:
         model = self._model.settled

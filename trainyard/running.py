@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from rich.console import Console
 from engine.arguments import Shape
 from engine.errors import EngineError
 from engine.plan import ArraySpec, Plan
+from engine.sources import Describe
 from trainyard import arrays, keeping
 from trainyard.arrays import Array, Here, arrays_in, here, sent
 from trainyard.building import ANY_SIZE
@@ -24,6 +25,7 @@ from trainyard.following import Following, check_interrupt
 from trainyard.history import History, number_of, read
 
 if TYPE_CHECKING:
+    from trainyard.built import Built
     from trainyard.models import Sequential
 
 #: More is sent to a job of its own than to one that the gateway waits for.
@@ -78,6 +80,11 @@ def validation(given: Any) -> Json:
     return scored("validation", *given)
 
 
+def class_weights(given: Mapping[int, float] | None) -> Json:
+    """Take weights of classes into a job, if there are any."""
+    return {} if given is None else {"class_weight": {str(key): float(value) for key, value in given.items()}}
+
+
 def rows_of(part: Mapping[str, Any]) -> int:
     """Count the samples of a part of a job."""
     return int(next(arrays_in(part["x"])).array.shape[0])
@@ -86,7 +93,7 @@ def rows_of(part: Mapping[str, Any]) -> int:
 # -- definitions --------------------------------------------------------------------------------
 
 
-def definition(model: Sequential, seed: int, options: Options, compiled: bool = True, **parts: Json) -> Json:
+def definition(model: Built, seed: int, options: Options, compiled: bool = True, **parts: Json) -> Json:
     """Write a job down, and check all of it that can be checked here, before anything is sent.
 
     Raises:
@@ -95,22 +102,34 @@ def definition(model: Sequential, seed: int, options: Options, compiled: bool = 
     body = {"name": model.name, **options.job, "seed": seed, "model": model.settled.definition(), **parts}
     if compiled:
         body["compile"] = model.compiled.get_config()
-    known = {str(each): each.array for each in arrays_in(body)}
+    with noting_where():
+        Plan.read(body, describing(body), ANY_SIZE)
+    return body
+
+
+def describing(part: Any) -> Describe:
+    """Have the arrays of a job, or of a part of one, described that have yet to be sent."""
+    known = {str(each): each.array for each in arrays_in(part)}
 
     def describe(dataset: str, name: str) -> ArraySpec:
         array = known[f"{dataset}/{name}"]
         return ArraySpec(array.shape, array.dtype.name)
 
+    return describe
+
+
+@contextmanager
+def noting_where() -> Iterator[None]:
+    """Have a refusal say the place that it is about."""
     try:
-        Plan.read(body, describe, ANY_SIZE)
+        yield
     except EngineError as error:
         if error.where:
             error.add_note(f"at {error.where}")
         raise
-    return body
 
 
-def run(model: Sequential, body: Json, follow: Mapping[str, Any], goes_on: bool = False) -> Json:
+def run(model: Built, body: Json, follow: Mapping[str, Any], goes_on: bool = False) -> Json:
     """Run a job to its good end; from then on the model's weights are those that it has left.
 
     One that has trained nothing has left those that there were. It is kept where no other has them, or where it knows
@@ -121,19 +140,9 @@ def run(model: Sequential, body: Json, follow: Mapping[str, Any], goes_on: bool 
     ended = Following(model.client, job["id"], **follow).to_the_end()
     judges = "compile" in body and model.trained_compile != body["compile"]
     if goes_on or judges or keeping.job_of(model) is None:
-        keeping.keep_job(model, job["id"], goes_on)
+        keeping.keep_job(model, job["id"], goes_on, states=goes_on and bool(model.settled.all_memories))
         model.trained_compile = body.get("compile")
     return ended
-
-
-def _remember(model: Sequential) -> None:
-    if model.settled.all_memories and model.remembers:
-        warnings.warn(
-            "The states of a stateful model are not carried from one call to the next: each begins with zeros, as "
-            "after `reset_states()`. Give what belongs together to one call.",
-            stacklevel=4,
-        )
-    model.remembers = True
 
 
 # -- fit, evaluate, predict ---------------------------------------------------------------------
@@ -142,10 +151,9 @@ def _remember(model: Sequential) -> None:
 def fit(model: Sequential, part: Json, callbacks: Any, verbose: int, options: Options) -> History:
     """Run a fit."""
     check_interrupt(options.on_interrupt)
-    _remember(model)
     hearing = Hearing(callbacks, part["nb_epoch"])
     part = part | {"callbacks": [each.to_json() for each in hearing.served]}
-    body = definition(model, _seed(model), options, fit=part)
+    body = definition(model, seed_of(model), options, fit=part)
     params = {"nb_epoch": part["nb_epoch"], "batch_size": part["batch_size"], "nb_sample": rows_of(part)}
     params |= {"verbose": verbose, "metrics": model.metrics_names, "do_validation": "validation_data" in part}
     hearing.begin(model, params)
@@ -159,16 +167,15 @@ def fit(model: Sequential, part: Json, callbacks: Any, verbose: int, options: Op
     return history
 
 
-def _seed(model: Sequential) -> int:
+def seed_of(model: Built) -> int:
     """Return the seed of the model's next fit: the first one draws its weights, later ones other noise."""
     if not model.fits:
         return model.seed
     return int(np.random.SeedSequence([model.seed, model.fits]).generate_state(1)[0])
 
 
-def evaluate(model: Sequential, part: Json, verbose: int) -> dict[str, float]:
+def evaluate(model: Built, part: Json, verbose: int) -> dict[str, float]:
     """Run an evaluation, at once where it is small and the weights are on the service."""
-    _remember(model)
     body = definition(model, model.seed, Options(), evaluate=part)
     logs = None
     if model.trained_compile == body["compile"]:
@@ -178,23 +185,36 @@ def evaluate(model: Sequential, part: Json, verbose: int) -> dict[str, float]:
     return {name: number_of(logs[name]) for name in model.metrics_names}
 
 
-def predict(model: Sequential, part: Json, verbose: int) -> Array:
+def predict(model: Built, part: Json, verbose: int) -> Array:
     """Run a prediction, at once where it is small and the weights are on the service."""
-    _remember(model)
     body = definition(model, model.seed, Options(), compiled=False, predict=part)
-    outputs = prod(axis or 1 for axis in model.output_shape[1:]) * rows_of(part)
-    answer = _express(model, part, model.client.predictions.create) if outputs <= _EXPRESS_VALUES else None
+    answer = None if is_large(model, part) else _express(model, part, model.client.predictions.create)
     if answer is None:
         return arrays.predictions_of(model.client, run(model, body, {"verbose": verbose})["id"])
-    classes = part.get("method") == "predict_classes"
-    kind = (np.int64 if model.output_shape[-1] != 1 else np.int32) if classes else np.float32
-    return np.asarray(answer["y"], dtype=kind)
+    return np.asarray(answer["y"], dtype=type_of(model, part))
 
 
-def _express(model: Sequential, part: Json, ask: Any) -> Json | None:
+def type_of(model: Built, part: Json) -> type[np.generic]:
+    """Return the type that Keras 1 gives what is predicted."""
+    if part.get("method") != "predict_classes":
+        return np.float32
+    return np.int64 if model.output_shape[-1] != 1 else np.int32
+
+
+def is_large(model: Built, part: Json) -> bool:
+    """Tell whether a prediction takes or gives more than is done at once."""
+    outputs = prod(axis or 1 for axis in model.output_shape[1:]) * rows_of(part)
+    return max(outputs, _values(part)) > _EXPRESS_VALUES
+
+
+def _values(part: Json) -> int:
+    return sum(each.array.size for each in arrays_in(part))
+
+
+def _express(model: Built, part: Json, ask: Any) -> Json | None:
     """Have something done at once with the weights of the job that left them; None where a job is needed."""
     job = keeping.job_of(model)
-    values = sum(each.array.size for each in arrays_in(part))
+    values = _values(part)
     if job is None or values > _EXPRESS_VALUES:
         return None
     try:
@@ -206,7 +226,7 @@ def _express(model: Sequential, part: Json, ask: Any) -> Json | None:
     return done
 
 
-def _written(model: Sequential, part: Json, values: int) -> Json:
+def _written(model: Built, part: Json, values: int) -> Json:
     if values <= _INLINE_VALUES and all(np.isfinite(each.array).all() for each in arrays_in(part)):
         written: Json = _inline(part)
     else:
@@ -226,7 +246,7 @@ def _inline(value: Any) -> Any:
 # -- weights ------------------------------------------------------------------------------------
 
 
-def resting_in(model: Sequential, start: Json, compiled: bool = False) -> str:
+def resting_in(model: Built, start: Json, compiled: bool = False) -> str:
     """Have the service take weights for a model into a job that trains nothing; return the job.
 
     Args:
@@ -243,13 +263,13 @@ def resting_in(model: Sequential, start: Json, compiled: bool = False) -> str:
     return ended
 
 
-def _some_rows(model: Sequential) -> list[tuple[int, ...]]:
+def _some_rows(model: Built) -> list[tuple[int, ...]]:
     shapes: list[Shape] = [each.shape for each in model.settled.inputs()]
     rows = next((shape[0] for shape in shapes if shape[0]), 1)
     return [(rows, *(axis or _SOME_LENGTH for axis in shape[1:])) for shape in shapes]
 
 
-def job_with_weights(model: Sequential) -> str:
+def job_with_weights(model: Built) -> str:
     """Return a job that has left exactly this model's weights, and have one made if there is none.
 
     Raises:

@@ -135,7 +135,7 @@ class Attempt:
         self._begin(training)
         self._training = training
         self._epoch_began = time.monotonic()
-        if training.steps and not training.done:
+        if plan.fit and training.steps and not training.done:
             self._stop_if_due(training, training.epoch - 1)
         closed = self._attend(training) if plan.session else None
         training.fit(self)

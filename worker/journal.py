@@ -57,6 +57,10 @@ class Journal:
         """Read the caller's wish, and number, state and content of the next steps of a session."""
         return self._database.read(lambda session: stepping.following(session, *self._fence, after, limit))
 
+    def is_wanted(self, seconds: float) -> bool:
+        """Tell whether another training has waited for the place for so long."""
+        return self._database.read(lambda session: leases.is_wanted(session, leases.TRAINING, seconds))
+
     def did(self, step: Did) -> None:
         """Keep what came of a step for the next write, so that fast steps share a transaction."""
         self._steps.append(step)

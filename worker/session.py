@@ -26,6 +26,8 @@ PAGE = 16
 RECORD_SECONDS = 0.02
 #: It looks for the next step after a share of the time that it has had none for, but not sooner or later than this.
 SHARE, FIRST_SECONDS, LONGEST_SECONDS = 0.02, 0.002, 0.05
+#: One that has had no step for so long gives its place to a training that has waited for so long.
+YIELD_SECONDS = 0.1
 
 #: Number, state and content.
 Row = tuple[int, str, bytes | None]
@@ -65,6 +67,7 @@ class Sitting:
         self._describe, self._limits = describe, limits
         self._stepping = Stepping(training, host, limits)
         self._idle_since = time.monotonic()
+        self._next_look = 0.0
 
     def run(self) -> Did:
         """Do what comes; return what is to be recorded of the step that closes the session, once the job has ended.
@@ -104,9 +107,16 @@ class Sitting:
 
     def _pause(self) -> None:
         idle, session = self._idle_seconds(), self._plan.session
-        if session and idle > session.idle_seconds:
+        if session and (idle > session.idle_seconds or self._is_in_the_way(idle)):
             self._host.rest(SESSION_IDLE)
         time.sleep(min(max(SHARE * idle, FIRST_SECONDS), LONGEST_SECONDS))
+
+    def _is_in_the_way(self, idle: float) -> bool:
+        now = time.monotonic()
+        if idle < YIELD_SECONDS or now < self._next_look:
+            return False
+        self._next_look = now + YIELD_SECONDS
+        return self._journal.is_wanted(YIELD_SECONDS)
 
     def _idle_seconds(self) -> float:
         return time.monotonic() - self._idle_since

@@ -295,6 +295,21 @@ def test_a_job_whose_bell_was_lost_is_found_waiting(make_job, sessions):
         assert leases.waiting(session, seconds=-1) == [job_id]
 
 
+def test_a_place_is_wanted_once_a_job_of_its_kind_has_waited_for_a_while(make_job, take, sessions):
+    def is_wanted(kind, seconds):
+        with sessions.begin() as session:
+            return leases.is_wanted(session, kind, seconds)
+
+    make_job(not_before=db_now(60))
+    make_job(leases.EXPRESS)
+    assert not is_wanted(leases.TRAINING, -1)
+    job_id = make_job()
+    assert not is_wanted(leases.TRAINING, 60)
+    assert is_wanted(leases.TRAINING, -1)
+    assert take().job_id == job_id
+    assert not is_wanted(leases.TRAINING, -1)
+
+
 def test_the_database_itself_refuses_an_end_without_a_time(make_job, sessions):
     job_id = make_job()
     with pytest.raises(Exception, match="finished_when_terminal"), sessions.begin() as session:

@@ -202,16 +202,9 @@ def test_a_stop_that_comes_when_all_is_done_is_no_fault(client):
     assert 1 <= len(history.epoch) <= 2
 
 
-def test_a_generator_that_ends_or_yields_something_else_is_refused(client):
-    with pytest.raises(TrainyardError, match="after 32 of 64"):
-        make().fit_generator(iter([(X[:32], Y[:32])]), 64, 1, 0)
-    with pytest.raises(TrainyardError, match="must yield"):
-        make().fit_generator(iter([X]), 64, 1, 0)
-
-
-def test_batches_are_not_heard_of_and_what_is_no_callback_is_refused(client):
+def test_a_fit_does_not_tell_of_batches_and_what_is_no_callback_is_refused(client):
     hears = LambdaCallback(on_batch_end=lambda batch, logs: None)
-    with pytest.warns(UserWarning, match="never called"):
+    with pytest.warns(UserWarning, match="not called by `fit`"):
         make().fit(X, Y, nb_epoch=1, verbose=0, callbacks=[hears])
     with pytest.raises(TrainyardError, match="callback"):
         make().fit(X, Y, callbacks=["EarlyStopping"])

@@ -67,6 +67,21 @@ def test_the_async_client_makes_the_same_calls_and_tries_again_with_the_same_key
     assert first.content == second.content == b'{"seed":1}'
 
 
+def test_steps_are_sent_without_a_key_for_their_numbers_say_which_they_are():
+    service = Service(httpx.ReadError("gone"), httpx.Response(200, json={"next": 4}), httpx.Response(200, json={}))
+
+    async def step():
+        async with make(service) as client:
+            sent = await client.jobs.send_steps("job_1", 3, [{"close": {}}], wait_seconds=5)
+            return sent, await client.jobs.steps("job_1", after=2, limit=1)
+
+    assert asyncio.run(step()) == ({"next": 4}, {})
+    first, second, read = service.requests
+    assert first.content == second.content == b'{"first":3,"steps":[{"close":{}}]}'
+    assert "Idempotency-Key" not in first.headers
+    assert (first.headers["Prefer"], read.url.query) == ("wait=5", b"after=2&limit=1")
+
+
 def test_the_async_client_watches_a_job_to_its_end():
     service = Service(
         httpx.Response(200, json={"state": "queued"}, headers={"ETag": '"1"'}),

@@ -1,14 +1,12 @@
 """Models trained, judged and asked from Python on a running service."""
 
 import json
-import warnings
 
 import h5py
 import numpy as np
 import pytest
 
 from engine.errors import ShapeMismatch
-from tests.engine.yard import Golden
 from tests.trainyard.small import RNG, X, Y, equal, make
 from trainyard import backend as K
 from trainyard.errors import BadFile, JobFailed, TrainyardError
@@ -287,57 +285,3 @@ def test_a_model_at_every_step_of_a_sequence_is_trained_with_it(client):
     model.compile("sgd", "mse")
     model.fit(RNG.random((8, 3, 5)), RNG.random((8, 2)), nb_epoch=1, verbose=0)
     equal(model.get_weights()[:2], steps.get_weights())
-
-
-# -- batch by batch -----------------------------------------------------------------------------
-
-
-def test_batches_one_by_one_end_where_one_fit_over_them_ends(client):
-    by_batches, whole = make(), make()
-    scores = [by_batches.train_on_batch(X[at : at + 16], Y[at : at + 16]) for at in range(0, 64, 16)]
-    history = whole.fit(X, Y, 16, 1, 0, shuffle=False).history
-    equal(by_batches.get_weights(), whole.get_weights())
-    np.testing.assert_allclose(np.mean(scores, 0), [history["loss"][0], history["acc"][0]])
-
-
-GOLDEN = Golden("api_generators")
-
-
-def cycle(size):
-    x, y = GOLDEN.data["x"], GOLDEN.data["y"]
-    while True:
-        for at in range(0, len(x), size):
-            yield x[at : at + size], y[at : at + size]
-
-
-def test_generators_train_and_judge_as_keras_1_recorded(client):
-    data, facts = GOLDEN.data, GOLDEN.facts
-    model = model_from_config(GOLDEN.model)
-    model.set_weights([data[f"w_init_{index}"] for index in range(len(model.get_weights()))])
-    model.compile(SGD(lr=0.1, momentum=0.9), "categorical_crossentropy", ["accuracy"])
-    first = model.fit_generator(cycle(16), 50, 3, 0, validation_data=(data["x"][:20], data["y"][:20]))
-    for name, values in facts["history"].items():
-        np.testing.assert_allclose(first.history[name], values, rtol=1e-6)
-    np.testing.assert_allclose(model.evaluate_generator(cycle(16), 50), facts["evaluate_generator"], rtol=1e-6)
-    np.testing.assert_allclose(model.predict_generator(cycle(16), 50), data["predict_generator"], atol=1e-6)
-
-    second = model.fit_generator(cycle(20), 40, 2, 0, validation_data=cycle(10), nb_val_samples=30)
-    assert second.epoch == [0, 1]
-    np.testing.assert_allclose(second.history["loss"], facts["history2"]["loss"], rtol=1e-6)
-    for index, array in enumerate(model.get_weights()):
-        np.testing.assert_allclose(array, data[f"w_final_{index}"], rtol=1e-4, atol=1e-6)
-
-
-def test_stateful_models_are_told_what_cannot_be_carried_over(client):
-    model = Sequential([LSTM(2, stateful=True, batch_input_shape=(4, 3, 5)), Dense(1)])
-    model.compile("sgd", "mse")
-    with pytest.raises(TrainyardError, match="shuffle=False"):
-        model.train_on_batch(np.zeros((4, 3, 5)), np.zeros((4, 1)))
-    x = np.ones((4, 3, 5))
-    model.predict(x, 4)
-    with pytest.warns(UserWarning, match="reset_states"):
-        model.predict(x, 4)
-    model.reset_states()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        model.predict(x, 4)

@@ -207,3 +207,14 @@ def test_without_mlflow_it_says_what_to_install(monkeypatch):
         trainyard.mlflow.log("job_1")
     with pytest.raises(Missing, match="needs mlflow"):
         make().fit(X, Y, callbacks=[trainyard.mlflow.Logger()])
+
+
+def test_what_a_generator_has_trained_is_a_run_with_all_of_its_epochs(client, store):
+    def batches():
+        while True:
+            yield X, Y
+
+    history = make().fit_generator(batches(), 64, 3, 0)
+    run = store.runs[trainyard.mlflow.log(history, "file:here")]
+    assert [(step, value) for step, value, _ in run.metrics["loss"]] == list(enumerate(history.history["loss"]))
+    assert run.tags["trainyard.job"] == history.job

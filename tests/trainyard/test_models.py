@@ -238,6 +238,18 @@ def test_compile_checks_what_it_is_given():
     assert model.optimizer == get({"class_name": "SGD", "config": {"lr": 0.1, "momentum": 0.9}})
     model.learning_rate = 0.5
     assert (model.learning_rate, model.optimizer.momentum) == (0.5, 0.9)
+
+
+def test_a_learning_rate_is_read_and_set_in_keras_1_s_words_too():
+    model, other = Sequential([Dense(1, input_dim=5)]), Sequential([Dense(1, input_dim=5)])
+    shared = SGD(lr=0.1)
+    for each in (model, other):
+        each.compile(shared, "mse")
+    K.set_value(model.optimizer.lr, K.get_value(model.optimizer.lr) * 0.5)
+    assert (model.learning_rate, other.learning_rate, shared.lr) == (0.05, 0.1, 0.1)
+    assert json.loads(json.dumps(model.optimizer.get_config()))["lr"] == 0.05
+    with pytest.raises(TrainyardError, match=r"model\.optimizer\.lr"):
+        K.set_value(0.1, 0.2)
     with pytest.raises(TypeError, match="list"):
         model.compile("sgd", "mse", metrics="accuracy")
     with pytest.raises(BadArgument, match="lr"):
