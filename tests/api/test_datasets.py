@@ -105,6 +105,7 @@ def nested():
         ("x.json", b'{"x": [[1], 2]}', "one length"),
         ("x.json", b'{"x": [NaN]}', "NaN"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "file",  # the bytes of an archive tell the time
 )
 def test_a_bad_file_is_refused_and_nothing_is_kept(make_client, filename, content, words, problem, look, tmp_path):
     client = make_client(max_unpacked_bytes=20_000_000)
