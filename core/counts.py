@@ -47,7 +47,7 @@ def _states(session: Session) -> dict[str, int]:
 
 
 def _queues(session: Session) -> dict[str, Queue]:
-    query = select(Job.kind, func.count(), func.min(Job.created_at), db_now())
+    query = select(Job.kind, func.count(), func.min(Job.queued_at), db_now())
     query = query.where(Job.state == JobState.QUEUED, Job.kind.in_((TRAINING, EXPRESS))).group_by(Job.kind)
     found = {kind: Queue(depth, (now - oldest).total_seconds()) for kind, depth, oldest, now in session.execute(query)}
     return {kind: found.get(kind, Queue(0, 0.0)) for kind in (TRAINING, EXPRESS)}

@@ -6,7 +6,7 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from core.database import db_now
-from core.tables import TERMINAL, Event, Job, Step
+from core.tables import SESSION_WOKEN, TERMINAL, Event, Job, JobState, Step
 
 
 def record(session: Session, job: Job, type: str, data: dict[str, Any]) -> Event:
@@ -26,6 +26,8 @@ def touch(job: Job) -> None:
 def move(session: Session, job: Job, state: str, reason: str | None = None) -> None:
     """Change a locked job's state and record it; a terminal state also ends what hangs on the job."""
     data = {"from": job.state, "to": state, "reason": reason}
+    if state == JobState.QUEUED and (job.state == JobState.PAUSED or reason == SESSION_WOKEN):
+        job.queued_at = db_now()
     job.state, job.reason = state, reason
     if state in TERMINAL:
         job.finished_at = db_now()

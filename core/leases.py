@@ -41,7 +41,7 @@ def claim(session: Session, worker: str, lease_seconds: float, kinds: Sequence[s
     next_id = (
         select(Job.id)
         .where(_waits(), Job.kind.in_(kinds))
-        .order_by(Job.created_at, Job.id)
+        .order_by(Job.queued_at, Job.id)
         .limit(1)
         .with_for_update(skip_locked=True)
     )
@@ -149,7 +149,7 @@ def waiting(session: Session, seconds: float = 5.0, limit: int = 100) -> list[st
     """List jobs that wait although their bell rang a while ago: it was lost, or nobody was free."""
     quiet = select(Job.id).where(_waits(), Job.updated_at < db_now(-seconds))
     # One query for each kind: so an index has them in order, and a long queue is not sorted to ring for its head.
-    each = [quiet.where(Job.kind == kind).order_by(Job.created_at, Job.id).limit(limit) for kind in (EXPRESS, TRAINING)]
+    each = [quiet.where(Job.kind == kind).order_by(Job.queued_at, Job.id).limit(limit) for kind in (EXPRESS, TRAINING)]
     return [job_id for query in each for job_id in session.scalars(query)][:limit]
 
 

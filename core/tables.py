@@ -163,7 +163,7 @@ class Job(Base):
         Index("ix_jobs_state_page", "project_id", "kind", "state", "created_at", "id"),
         # Claims, and all that looks at live jobs only. None is on `lease_expires_at`: a heartbeat would then
         # write every index anew.
-        Index("ix_jobs_queue", "state", "kind", "created_at", "id"),
+        Index("ix_jobs_queue", "state", "kind", "queued_at", "id"),
         CheckConstraint(
             "(finished_at IS NOT NULL) = (state IN ('succeeded', 'failed', 'cancelled'))",
             name="finished_when_terminal",
@@ -203,6 +203,8 @@ class Job(Base):
     steps_done: Mapped[int] = mapped_column(default=0, server_default="0")
     last_event: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime] = mapped_column(insert_default=db_now())
+    #: Its place in the queue, which it keeps when a worker gives it back or dies, and not when it has rested.
+    queued_at: Mapped[datetime] = mapped_column(insert_default=db_now(), server_default="1970-01-01 00:00:00+00:00")
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     updated_at: Mapped[datetime] = mapped_column(insert_default=db_now())

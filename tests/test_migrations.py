@@ -109,6 +109,18 @@ def test_live_jobs_keep_the_weights_that_they_started_from_before_a_table_said_s
         assert connection.execute(text("SELECT job_id, weights_id FROM job_weights")).all() == [("job_live", "wts_1")]
 
 
+def test_jobs_that_wait_keep_their_place_when_it_gets_a_column_of_its_own(url, engine):
+    command.upgrade(alembic_config(url), "0009")
+    with engine.begin() as connection:
+        connection.execute(text(JOB), {"id": "job_1", "state": "queued", "at": None, "definition": "{}"})
+
+    migrate(url)
+
+    with engine.connect() as connection:
+        made, queued = connection.execute(text("SELECT created_at, queued_at FROM jobs")).one()
+    assert made == queued
+
+
 def test_alembic_itself_reads_the_settings(tmp_path):
     url = f"sqlite:///{tmp_path}/yard.db"
     environment = {**os.environ, "TRAINYARD_DATABASE_URL": url}

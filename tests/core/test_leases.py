@@ -24,6 +24,21 @@ def test_a_claim_takes_the_oldest_job_of_the_kinds_asked_for(make_job, take):
     assert [take().job_id, take().job_id, take()] == [first, second, None]
 
 
+def test_who_has_rested_stands_at_the_end_of_the_queue_and_who_was_given_back_or_lost_does_not(
+    make_job, take, write, sessions, run_out, reap
+):
+    rested, back, lost, last = make_job(), make_job(), make_job(), make_job()
+    with sessions.begin() as session:
+        Jobs(session, DEFAULT_PROJECT).pause(rested)
+        Jobs(session, DEFAULT_PROJECT).resume(rested)
+    assert [take().job_id, take().job_id] == [back, lost]
+    write("finish", back, "queued")
+    run_out(lost)
+    reap()
+
+    assert [take().job_id for _ in range(4)] == [back, lost, last, rested]
+
+
 def test_a_claim_begins_an_attempt(make_job, take, read, look):
     job_id = make_job(definition={"model": {}}, seed=9)
 

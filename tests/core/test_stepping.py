@@ -128,6 +128,27 @@ def test_a_session_that_rests_is_woken_by_its_next_step(make_job, send, take, re
     assert take().job_id == job_id
 
 
+def test_sessions_that_take_turns_keep_no_job_waiting(make_job, send, take, rest):
+    first, second, waiting = make_job(), make_job(), make_job()
+    assert take().job_id == first
+    rest(first)
+    assert take().job_id == second
+    send(first, 1, "train")
+    rest(second)
+    send(second, 1, "train")
+
+    assert [take().job_id for _ in range(3)] == [waiting, first, second]
+
+
+def test_a_session_that_is_woken_before_it_rests_stands_at_the_end_too(make_job, send, take, rest):
+    session, waiting = make_job(), make_job()
+    take()
+    send(session, 1, "train")
+    rest(session)
+
+    assert take().job_id == waiting
+
+
 def test_a_step_that_comes_while_a_session_goes_to_rest_is_not_left_waiting(make_job, send, take, rest, read):
     job_id = make_job()
     take()
