@@ -49,7 +49,7 @@ class Callback:
 
     model: Sequential
     params: Mapping[str, Any]
-    #: The job that trains, once it is queued; none where each epoch has a job of its own, as in `fit_generator`.
+    #: The job that trains, once it is queued.
     job: str | None = None
 
     def set_params(self, params: Mapping[str, Any]) -> None:

@@ -146,20 +146,23 @@ class Fitting:
         params |= {"metrics": model.metrics_names, "do_validation": bool(self._validation)}
         hearing.begin(model, params)
         told, history = report(min(verbose, 1) * 2, Console())(), History([], {}, model, params=params)
-        for epoch in epochs:
-            served.epoch_begin(epoch)
-            hearing.epoch_begin(epoch)
-            logs = self._epoch(generator, samples_per_epoch, hearing)
+        with hearing.heard():
+            history.job = steps.opened(model).stepping.job_id
+            hearing.queued(history.job)
+            for epoch in epochs:
+                served.epoch_begin(epoch)
+                hearing.epoch_begin(epoch)
+                logs = self._epoch(generator, samples_per_epoch, hearing)
+                served.epoch_end(epoch, logs)
+                history.epoch.append(epoch)
+                for name, value in logs.items():
+                    history.history.setdefault(name, []).append(value)
+                told.epoch(epoch, epochs.stop, logs)
+                hearing.epoch_end(epoch, logs)
+                if served.stop_training or model.stop_training:
+                    break
+            model.close()
             history.job = model.kept.job
-            served.epoch_end(epoch, logs)
-            history.epoch.append(epoch)
-            for name, value in logs.items():
-                history.history.setdefault(name, []).append(value)
-            told.epoch(epoch, epochs.stop, logs)
-            hearing.epoch_end(epoch, logs)
-            if served.stop_training or model.stop_training:
-                break
-        model.close()
         served.fit_end(history)
         hearing.end(history)
         return history

@@ -142,10 +142,7 @@ class Logger(Callback):
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         """Bring the files, and end the run."""
-        job = self.job or str(self.model.kept.job)
-        if self.job is None:  # there were several, and this one is the last
-            self.set_job(job)
-        self._newest.files(self.model.client, job, self.artifacts)
+        self._newest.files(self.model.client, str(self.job), self.artifacts)
         self._newest.end("FINISHED")
 
     def on_train_error(self, error: BaseException) -> None:

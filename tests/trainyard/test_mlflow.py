@@ -4,6 +4,7 @@ import json
 import math
 import sys
 from collections import defaultdict
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -161,10 +162,17 @@ def test_a_training_is_written_while_it_goes_on(client, store):
     assert set(whole.files) == {each["name"] for each in client.jobs.artifacts(history.job)["items"]}
 
 
-def test_a_training_on_batches_drawn_here_is_written_with_its_last_job(client, store):
-    logger, model = trainyard.mlflow.Logger("file:here", artifacts=()), make()
-    history = model.fit_generator(iter([(X[:32], Y[:32])] * 4), 64, 2, 0, callbacks=[logger])
+def test_a_training_on_batches_drawn_here_is_written_while_it_goes_on(client, store):
+    logger, model, jobs = trainyard.mlflow.Logger("file:here", artifacts=()), make(), []
+
+    class Peeking(Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            (run,) = store.runs.values()
+            jobs.append(run.tags["trainyard.job"])
+
+    history = model.fit_generator(iter([(X[:32], Y[:32])] * 4), 64, 2, 0, callbacks=[logger, Peeking()])
     run = store.runs[logger.run_id]
+    assert jobs == [history.job] * 2
     assert (run.name, run.status, run.tags["trainyard.job"]) == (model.name, "FINISHED", history.job)
     assert [epoch for epoch, _, _ in run.metrics["loss"]] == [0, 1]
     assert run.files == {}
@@ -185,6 +193,13 @@ def test_a_run_ends_as_its_training_does(client, store, error, status):
     assert store.runs[logger.run_id].status == status
 
 
+def test_a_run_has_failed_when_the_generator_has(client, store):
+    logger = trainyard.mlflow.Logger("file:here")
+    with pytest.raises(TrainyardError, match="ended after 32 of 64"), closing(make()) as model:
+        model.fit_generator(iter([(X[:32], Y[:32])]), 64, 1, 0, callbacks=[logger])
+    assert store.runs[logger.run_id].status == "FAILED"
+
+
 def test_a_logger_without_a_run_has_no_id(store):
     with pytest.raises(TrainyardError, match="among `callbacks`"):
         trainyard.mlflow.Logger().run_id  # noqa: B018
@@ -203,7 +218,7 @@ def test_what_has_not_ended_or_is_no_job_is_refused(client, store, monkeypatch):
 
 def test_without_mlflow_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "mlflow", None)
-    with pytest.raises(Missing, match=r"needs mlflow.*pip install 'trainyard\[mlflow\]'"):
+    with pytest.raises(Missing, match=r"needs mlflow.*pip install '\.\[mlflow\]'"):
         trainyard.mlflow.log("job_1")
     with pytest.raises(Missing, match="needs mlflow"):
         make().fit(X, Y, callbacks=[trainyard.mlflow.Logger()])
