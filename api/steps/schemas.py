@@ -21,6 +21,7 @@ class StepOut(BaseModel):
     """A step, and what came of it."""
 
     number: int
+    kind: str = Field(description="What is asked for, such as `train`.")
     state: str = Field(description="`waiting`, `done` or `failed`.")
     result: dict[str, Any] | None
     error: dict[str, Any] | None = Field(

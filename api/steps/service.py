@@ -121,4 +121,4 @@ def _shown(job_id: str, page: Page) -> dict[str, Any]:
 
 
 def _show(step: Step) -> StepOut:
-    return StepOut(number=step.number, state=step.state, result=step.result, error=step.error)
+    return StepOut(number=step.number, kind=step.kind, state=step.state, result=step.result, error=step.error)

@@ -29,7 +29,16 @@ const FEW_POINTS = 40, MANY_POINTS = 500;
 const LOG_MARGIN = 1.08;
 const LOG_AXIS: uPlot.Axis = { splits: (_, __, low, high) => logTicks(low, high), filter: (_, splits) => splits };
 
-export function Chart({ title, x, lines, view }: { title: string; x: number[]; lines: Line[]; view: View }) {
+export interface Drawing {
+  title: string;
+  x: number[];
+  lines: Line[];
+  view: View;
+  /** What `x` counts. */
+  unit?: string;
+}
+
+export function Chart({ title, x, lines, view, unit = "epoch" }: Drawing) {
   const [frame, width] = useWidth<HTMLDivElement>();
   const plot = useRef<uPlot | null>(null);
   const zoomed = useRef(view.setZoom);
@@ -63,7 +72,7 @@ export function Chart({ title, x, lines, view }: { title: string; x: number[]; l
     event.preventDefault();
     if (next === null || !plot.current) return;
     plot.current.setCursor({ left: plot.current.valToPos(x[next]!, "x"), top: 10 });
-    setSpoken(`Epoch ${x[next]}: ${values(next)}`);
+    setSpoken(`${unit} ${x[next]}: ${values(next)}`);
   };
   const shown = at ?? x.length - 1;
   return (
@@ -71,7 +80,7 @@ export function Chart({ title, x, lines, view }: { title: string; x: number[]; l
       <figcaption>
         <h3>{title}</h3>
         <Legend lines={lines} values={even.map((points) => (at === null ? extremes(points).last : (points[shown] ?? null)))} />
-        <span class="dim at">{x.length ? `epoch ${x[shown]}` : ""}</span>
+        <span class="dim at">{x.length ? `${unit} ${x[shown]}` : ""}</span>
       </figcaption>
       <div class="plot" ref={frame} tabIndex={0} role="group" onKeyDown={steer}
         aria-label={`${title}: ${summary(lines)}. Arrow keys read the points, plus and minus zoom.`} />

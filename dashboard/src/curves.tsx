@@ -6,6 +6,7 @@ import type { View, Zoom } from "./chart";
 import { Chart } from "./chart";
 import { useKept } from "./hooks";
 import { linesOf, longer, measures } from "./series";
+import { isSession, updatesOf } from "./steps";
 import type { History, Job } from "./types";
 import { ENDED } from "./types";
 
@@ -49,35 +50,37 @@ export function Curves({ job }: { job: Job }) {
   const lines = useMemo(() => names.map((name) => linesOf(history!, name)), [history]);
   if (!history) return <p class="charts quietly" aria-busy="true">Reading the history…</p>;
   if (history.epoch.length === 0) return <p class="quietly">{waitingText(job)}</p>;
+  const unit = isSession(job) ? "step" : "epoch";
   return (
     <section aria-label="Curves">
       <ViewControls view={view} />
       <div class={`charts ${names.length === 1 ? "one" : ""}`}>
-        {names.map((name, index) => <Chart key={name} title={name} x={history.epoch} lines={lines[index]!} view={view} />)}
+        {names.map((name, index) => <Chart key={name} title={name} x={history.epoch} lines={lines[index]!} view={view} unit={unit} />)}
       </div>
       <details class="table-of">
         <summary>The same as a table</summary>
-        <HistoryTable history={history} />
+        <HistoryTable history={history} unit={unit} />
       </details>
     </section>
   );
 }
 
 function waitingText(job: Job): string {
+  if (isSession(job)) return ENDED.has(job.state) ? "This session has made no update that is still kept." : "Curves begin with the first update.";
   if (ENDED.has(job.state)) return "This job has logged no epoch.";
   return job.state === "queued" ? "Curves begin with the first epoch; the job is waiting for a worker." : "Curves begin once the first epoch has ended.";
 }
 
 const ROWS = 200;
 
-function HistoryTable({ history }: { history: History }) {
+function HistoryTable({ history, unit }: { history: History; unit: string }) {
   const names = Object.keys(history.series);
   const from = Math.max(0, history.epoch.length - ROWS);
   return (
     <div class="scroll" tabIndex={0} role="region" aria-label="History">
-      {from > 0 && <p class="dim">The last {ROWS} of {history.epoch.length} epochs; history.json among the files has them all.</p>}
+      {from > 0 && <p class="dim">The last {ROWS} of {history.epoch.length} {unit}s.{unit === "epoch" && " history.json among the files has them all."}</p>}
       <table class="plain numeric">
-        <thead><tr><th scope="col">epoch</th>{names.map((name) => <th key={name} scope="col">{name}</th>)}</tr></thead>
+        <thead><tr><th scope="col">{unit}</th>{names.map((name) => <th key={name} scope="col">{name}</th>)}</tr></thead>
         <tbody>
           {history.epoch.slice(from).map((epoch, index) => (
             <tr key={epoch}>
@@ -117,7 +120,7 @@ async function keepUp(newest: { current: Job }, put: (history: History) => void,
     try {
       // A new attempt may train epochs again that are here already.
       const after: number = (attempt === job.attempt && history?.epoch.at(-1)) || -1;
-      const found = await read<History>(`/v1/jobs/${job.id}/metrics?after=${after}`, signal);
+      const found = isSession(job) ? await updatesOf(job, after, signal) : await read<History>(`/v1/jobs/${job.id}/metrics?after=${after}`, signal);
       history = after >= 0 && history ? longer(history, found) : found;
       if (after < 0 || found.epoch.length) put(history);
       [shown, attempt] = [version, job.attempt];
@@ -130,5 +133,6 @@ async function keepUp(newest: { current: Job }, put: (history: History) => void,
 }
 
 function versionOf(job: Job): string {
-  return `${job.state} ${job.attempt} ${job.progress?.epoch} ${JSON.stringify(job.metrics)}`;
+  const { progress: at } = job;
+  return `${job.state} ${job.attempt} ${isSession(job) ? at?.step : at?.epoch} ${JSON.stringify(job.metrics)}`;
 }

@@ -140,6 +140,7 @@ function Facts({ job }: { job: Job }) {
       {Object.entries(results).map(([name, value]) => <Fact key={name} name={`Test ${name}`} value={metric(value)} />)}
       {!job.evaluation && Object.entries(job.metrics ?? {}).slice(0, 4).map(([name, value]) => <Fact key={name} name={name} value={metric(value)} />)}
       {at && !!at.nb_epoch && at.total_steps !== null && <Fact name="Epochs" value={`${whole(at.epoch)} of ${whole(at.nb_epoch)}`} note={`step ${whole(at.step)} of ${whole(at.total_steps)}`} />}
+      {at?.phase === "session" && <Fact name="Steps" value={whole(at.step)} />}
       {running && at?.samples_per_second != null && <Fact name="Speed" value={`${whole(at.samples_per_second)} /s`} note="samples" />}
       {left && <Fact name="Left" value={left} />}
       {at?.resources && <Takes resources={at.resources} running={running} />}

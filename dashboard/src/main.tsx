@@ -23,7 +23,8 @@ const LATER: Record<string, () => Promise<ComponentType>> = {
 };
 
 function App() {
-  const [first] = place.value.path;
+  const { path } = place.value;
+  const first = path.length === 1 && path[0] === "jobs" ? undefined : path[0];
   const main = useRef<HTMLElement>(null);
   const shown = place.value.path.slice(0, 2).join("/");
   const before = useRef(shown);

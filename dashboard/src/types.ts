@@ -74,9 +74,18 @@ export interface Page<T> {
   next_page_token: string | null;
 }
 
+/** What was logged, over epochs, or over the steps of a session. */
 export interface History {
   epoch: number[];
   series: Record<string, Logged[]>;
+}
+
+/** A step of a session, and what came of it. */
+export interface Step {
+  number: number;
+  kind: string;
+  state: "waiting" | "done" | "failed";
+  result: Record<string, Logged> | null;
 }
 
 export interface JobEvent {

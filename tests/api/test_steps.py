@@ -54,12 +54,15 @@ def test_steps_are_stored_in_order_and_answered_when_they_are_done(begin_session
         "job": job_id,
         "state": "queued",
         "next": 3,
-        "steps": [{"number": number, "state": "waiting", "result": None, "error": None} for number in (1, 2)],
+        "steps": [
+            {"number": number, "kind": kind, "state": "waiting", "result": None, "error": None}
+            for number, kind in ((1, "train"), (2, "close"))
+        ],
     }
     claim = worker.claim()
     do_steps(claim, 1)
     assert send_steps(job_id, 1, TRAIN).json()["steps"][0] == {
-        "number": 1, "state": "done", "result": {"loss": 0.5}, "error": None,
+        "number": 1, "kind": "train", "state": "done", "result": {"loss": 0.5}, "error": None,
     }  # fmt: skip
     again = send_steps(job_id, 1, TRAIN, {"close": {}})
     assert (again.status_code, again.json()["state"]) == (202, "running")

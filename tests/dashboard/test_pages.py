@@ -174,6 +174,13 @@ def test_a_job_is_cloned_and_edited(url, submit, open_page):
     expect(page.locator(".job-head .labels")).to_have_text("team:a")
 
 
+def test_the_address_of_jobs_without_one_is_that_of_the_list(url, submit, open_page):
+    submit(stage.job("one of all"))
+    page = open_page(f"{url}/#/jobs")
+    expect(page.get_by_role("heading", name="Jobs")).to_be_visible()
+    expect(page.get_by_role("link", name="one of all").first).to_be_visible()
+
+
 def test_the_list_is_narrowed_by_state_label_and_text(url, submit, open_page):
     names = [submit(stage.job(f"needle {number}", labels={"hay": "stack"})) for number in range(2)]
     page = open_page(url)
@@ -212,4 +219,13 @@ def test_a_session_is_shown_by_its_steps_and_without_a_share_of_what_nobody_know
         expect(row).to_contain_text("session · 2 steps")
         expect(row.get_by_role("progressbar")).to_have_count(0)
         expect(row).not_to_contain_text("%")
+    page = open_page(f"{url}/#/jobs/{job_id}")
+    expect(page.get_by_text("Curves begin with the first update")).to_be_visible()
+    update = {"train": step["evaluate"]}
+    httpx.post(f"{url}/v1/jobs/{job_id}/steps", json={"first": 3, "steps": [update] * 5 + [step]}, timeout=60)
+    expect(page.locator(".chart .at").first).to_have_text("step 7")
+    expect(page.locator(".chart h3")).to_have_text(["loss", "acc"])
+    page.get_by_text("The same as a table").click()
+    expect(page.get_by_role("region", name="History").get_by_role("rowheader")).to_have_text(["3", "4", "5", "6", "7"])
+    page.screenshot(path=stage.SCREENSHOTS / "session.png")
     httpx.post(f"{url}/v1/jobs/{job_id}/cancel", timeout=60)

@@ -132,7 +132,7 @@ def test_a_chart_is_read_and_zoomed_by_keyboard(places, open_page):
     expect(page.locator(".chart canvas").first).to_be_visible()
     plot.focus()
     plot.press("Home")
-    expect(spoken).to_contain_text("Epoch 0: train")
+    expect(spoken).to_contain_text("epoch 0: train")
     plot.press("ArrowRight")
     expect(spoken).to_contain_text("Epoch 1: train")
     plot.press("+")
