@@ -55,7 +55,7 @@ chaos: install  ## Run jobs while everything fails; JOBS=1000 SEED=1 WORKERS=4
 bench: install  ## Measure; see benchmarks/RESULTS.md
 	@$(BIN)/python -m benchmarks.run
 
-screenshots: install  ## Take the pictures of docs/images anew
+screenshots: install $(DIGITS)  ## Take the pictures of docs/images anew
 	@$(BIN)/python tools/screenshots
 
 docs: install  ## Build the pages of docs/ into site/

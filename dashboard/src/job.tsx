@@ -11,7 +11,7 @@ import { Attempts, Definition, Events, Files } from "./panels";
 import { go, place, to } from "./router";
 import type { Job, Resources, State } from "./types";
 import { ENDED } from "./types";
-import { Bar, Copy, fractionOf, headline, progressText, remaining, Sorry, StatePill, Tabs, titleOf } from "./ui";
+import { Bar, Copy, fractionOf, headline, progressText, Sorry, StatePill, Tabs, titleOf } from "./ui";
 
 const TABS = [
   { id: "curves", title: "Curves" }, { id: "model", title: "Model" }, { id: "events", title: "Events" },
@@ -133,7 +133,6 @@ function Takes({ resources, running }: { resources: Resources; running: boolean 
 function Facts({ job }: { job: Job }) {
   const { progress: at } = job;
   const running = job.state === "running";
-  const left = running ? remaining(at) : null;
   const results = job.evaluation ?? {};
   return (
     <dl class="facts">
@@ -142,7 +141,6 @@ function Facts({ job }: { job: Job }) {
       {at && !!at.nb_epoch && at.total_steps !== null && <Fact name="Epochs" value={`${whole(at.epoch)} of ${whole(at.nb_epoch)}`} note={`step ${whole(at.step)} of ${whole(at.total_steps)}`} />}
       {at?.phase === "session" && <Fact name="Steps" value={whole(at.step)} />}
       {running && at?.samples_per_second != null && <Fact name="Speed" value={`${whole(at.samples_per_second)} /s`} note="samples" />}
-      {left && <Fact name="Left" value={left} />}
       {at?.resources && <Takes resources={at.resources} running={running} />}
       <Fact name={job.finished_at ? "Took" : job.started_at ? "Runs for" : "Waits for"}
         value={duration(between(job.started_at ?? job.created_at, job.finished_at, now.value))}

@@ -134,7 +134,7 @@ def test_a_chart_is_read_and_zoomed_by_keyboard(places, open_page):
     plot.press("Home")
     expect(spoken).to_contain_text("epoch 0: train")
     plot.press("ArrowRight")
-    expect(spoken).to_contain_text("Epoch 1: train")
+    expect(spoken).to_contain_text("epoch 1: train")
     plot.press("+")
     expect(page.get_by_role("button", name="Reset zoom")).to_be_enabled()
     plot.press("Escape")
