@@ -1,6 +1,5 @@
 """Gateways as processes of their own."""
 
-import socket
 import subprocess
 import sys
 import time
@@ -8,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+
+from tests.servers.process import free_ports
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DEADLINE_SECONDS = 30.0
@@ -23,9 +24,7 @@ def until(true, process):
 
 @contextmanager
 def running(environment):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    (port,) = free_ports(1)
     process = subprocess.Popen(
         [sys.executable, "-m", "api.main"],
         cwd=ROOT, env={**environment, "TRAINYARD_PORT": str(port)},

@@ -1,6 +1,7 @@
 """A server as a child process, which can be killed and started again on the same ports and files."""
 
 import contextlib
+import random
 import signal
 import socket
 import subprocess
@@ -10,6 +11,8 @@ from pathlib import Path
 
 START_SECONDS = 60.0
 GRACE_SECONDS = 40.0
+#: Where servers listen; with what is 10,000 above, below the kernel's own on Linux and elsewhere.
+PORTS = range(12_000, 22_000)
 
 
 class Server:
@@ -92,16 +95,18 @@ class Server:
         return False
 
 
-def free_ports(count: int, below: int = 50_000) -> list[int]:
-    """Find ports nobody listens on, each with the one 10,000 above it free as well."""
+def free_ports(count: int) -> list[int]:
+    """Find ports nobody listens on, each with the one 10,000 above it free as well.
+
+    They are none of those that the kernel gives to whoever connects, or asks for any: one of these might be taken by
+    somebody before it is listened on.
+    """
     with contextlib.ExitStack() as held:
         ports: list[int] = []
         while len(ports) < count:
-            trial = held.enter_context(socket.socket())
-            trial.bind(("127.0.0.1", 0))
-            port = trial.getsockname()[1]
-            above = held.enter_context(socket.socket())
-            if port < below and _binds(above, port + 10_000):
+            port = random.SystemRandom().choice(PORTS)
+            trials = [(held.enter_context(socket.socket()), each) for each in (port, port + 10_000)]
+            if all(_binds(*trial) for trial in trials):
                 ports.append(port)
         return ports
 
