@@ -4,12 +4,6 @@ import pytest
 
 from core.database import migrate
 from core.unit import reading
-from worker import machine
-
-
-def pytest_xdist_auto_num_workers():
-    """One process more than there are processors, for much of what is tested is waiting."""
-    return machine.cores() + 1
 
 
 @pytest.fixture(scope="session")

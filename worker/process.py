@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 #: The exit code of one that never began.
 STILLBORN = 1
+#: How long the process between the nursery and a runner may take to end.
+_ORPHANED_SECONDS = 5.0
 
 
 class RunnerProcess:
@@ -114,12 +116,23 @@ class RunnerProcess:
 
     def _await_end(self) -> int:
         """Wait for it, and take what it has started along, which is ours since it is gone."""
-        _, status = os.waitpid(self.pid, 0)
+        status = self._reap()
         with contextlib.suppress(ProcessLookupError, ChildProcessError):
             os.killpg(self.pid, signal.SIGKILL)
             while True:
                 os.waitpid(-self.pid, 0)
         return os.waitstatus_to_exitcode(status)
+
+    def _reap(self) -> int:
+        """Wait for it, and return its status; ended at its birth, it is ours once whoever bore it is gone as well."""
+        deadline = time.monotonic() + _ORPHANED_SECONDS
+        while True:
+            try:
+                return os.waitpid(self.pid, 0)[1]
+            except ChildProcessError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.001)
 
     def _hear(self, line: str) -> None:
         word, *said = line.split()

@@ -135,6 +135,21 @@ def test_where_a_library_has_started_a_thread_runners_begin_afresh(live, bear, l
     assert "a library has started a thread" in capfd.readouterr().err
 
 
+def test_a_runner_that_ends_before_it_is_ours_is_heard_all_the_same(bear, nursery, monkeypatch):
+    runner, waitpid, asked = bear(nursery), os.waitpid, []
+
+    def not_yet(pid, options):
+        asked.append(pid)
+        if len(asked) < 3:
+            raise ChildProcessError
+        return waitpid(pid, options)
+
+    monkeypatch.setattr("worker.process.os.waitpid", not_yet)
+    runner.kill("stopped")
+    assert end_of(runner) == -signal.SIGKILL
+    monkeypatch.undo()
+
+
 class Elsewhere:
     """Not torch, but a program that starts another one, as the compiler of steps is."""
 
