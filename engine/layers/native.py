@@ -128,16 +128,10 @@ class GatedLoop(_Loop):
         return dz, torch.cat([flat(before).t() @ flat(after) for before, after in halves], -1)
 
 
-class ResetAfterLoop(_Loop):
-    """`cells.ResetAfterCell`."""
+class ResetAfterLoop(GatedLoop):
+    """`cells.ResetAfterCell`; its pass saves what is fed back where the other saves what is left of the states."""
 
     name = "reset_after"
-
-    def forward(self, z: Tensor, U: Tensor, states: list[Tensor], mask: Tensor | None) -> Saved:
-        hs, z = buffer(states[0], len(z)), _copied(z)
-        a, back = torch.empty_like(z), torch.empty_like(hs[1:])
-        self._call("forward", hs, z, U.contiguous(), hs, a, back, _whole(mask))
-        return [hs, z, a, back]
 
     def backward(self, grad: Tensor, U: Tensor, saved: Saved, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         (hs, z, a, back), H = saved, len(U) - 1
