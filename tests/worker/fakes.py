@@ -46,3 +46,12 @@ class FakeRunner:
     def exit(self, code):
         self.exit_code = code
         self.changed()
+
+
+class Clock:
+    """A clock that stands still until it is set."""
+
+    seconds = 0.0
+
+    def __call__(self):
+        return self.seconds

@@ -2,6 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.worker.fakes import Clock
 from worker.meter import Meter
 
 
@@ -11,12 +12,6 @@ def at(step, total_steps=100, phase="fit"):
 
 @pytest.fixture
 def clock():
-    class Clock:
-        seconds = 0.0
-
-        def __call__(self):
-            return self.seconds
-
     return Clock()
 
 

@@ -3,24 +3,14 @@ import os
 import numpy as np
 import pytest
 
+from tests.worker.fakes import Clock
 from tests.worker.small import training
 from worker import machine
 from worker.usage import Usage
 
 
-@pytest.fixture
-def clock():
-    class Clock:
-        seconds = 0.0
-
-        def __call__(self):
-            return self.seconds
-
-    return Clock
-
-
-def test_cores_are_told_as_how_many_were_busy_since_the_last_time(clock):
-    now, worked = clock(), clock()
+def test_cores_are_told_as_how_many_were_busy_since_the_last_time():
+    now, worked = Clock(), Clock()
     usage = Usage("cpu", now, worked)
     assert usage.read()["cores"] is None
 
