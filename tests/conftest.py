@@ -4,6 +4,7 @@ import pytest
 
 from core.database import migrate
 from core.unit import reading
+from tests.trainyard.yards import UpCommand
 
 
 @pytest.fixture(scope="session")
@@ -12,6 +13,14 @@ def empty_database(tmp_path_factory):
     path = tmp_path_factory.mktemp("database") / "empty.db"
     migrate(f"sqlite:///{path}")
     return path
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory):
+    """The address of a yard that the tests of a module share."""
+    up = UpCommand(tmp_path_factory.mktemp("yard") / "yard")
+    yield up.url
+    up.end()
 
 
 @pytest.fixture

@@ -22,13 +22,6 @@ MADE = tuple(f"examples/{name}/README.md" for name in NAMES if name != "digits")
 pytestmark = pytest.mark.xdist_group("commands")
 
 
-@pytest.fixture(scope="module")
-def url(tmp_path_factory):
-    up = UpCommand(tmp_path_factory.mktemp("commands") / "yard")
-    yield up.url
-    up.end()
-
-
 def typed(guide):
     """The commands of a block, without what is said about them."""
     return [shlex.split(line, comments=True) for line in guide.text.splitlines()]

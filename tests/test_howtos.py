@@ -11,18 +11,10 @@ import yaml
 from core.settings import Settings
 from tests import walks
 from tests.guides import ROOT, blocks_of, given
-from tests.trainyard.yards import UpCommand
 
 PAGES = tuple(f"docs/{page}.md" for page in ("several-inputs", "stateful", "sessions", "custom-metrics", "resume"))
 
 pytestmark = pytest.mark.xdist_group("howtos")
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory):
-    up = UpCommand(tmp_path_factory.mktemp("howtos") / "yard")
-    yield up.url
-    up.end()
 
 
 @pytest.fixture

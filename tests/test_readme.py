@@ -7,14 +7,6 @@ import pytest
 
 from tests import walks
 from tests.guides import ROOT, given
-from tests.trainyard.yards import UpCommand
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory):
-    up = UpCommand(tmp_path_factory.mktemp("readme") / "yard")
-    yield up.url
-    up.end()
 
 
 @pytest.fixture

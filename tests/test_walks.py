@@ -8,16 +8,8 @@ import pytest
 
 from tests import guides, walks
 from tests.guides import blocks_of, walked
-from tests.trainyard.yards import UpCommand
 
 pytestmark = pytest.mark.xdist_group("walks")
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory):
-    up = UpCommand(tmp_path_factory.mktemp("walks") / "yard")
-    yield up.url
-    up.end()
 
 
 @pytest.fixture(scope="module")
